@@ -1,0 +1,1 @@
+"""The words every room speaks: schema, record, template, table, LSN, ledger. No sockets, no clock."""

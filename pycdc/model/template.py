@@ -1,0 +1,99 @@
+"""Records with holes: one per relation and kind of change, filled by each row's texts.
+
+A template is an ordinary `Record` in whose key, value and headers a `Leaf` stands wherever a value comes
+from the row. A row is a tuple of texts as PostgreSQL prints them (None = NULL). Filling a template gives
+the record that the readable path transforms and converts; the plan runs transforms and converter once on
+the template instead (docs/architecture.md, "One truth, two orders").
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+import msgspec
+
+from pycdc.model.record import Header, Record
+
+#: A row of texts: the columns after the change, the columns before it, then the system texts.
+Row = Sequence[bytes | None]
+
+
+class Form(enum.Enum):
+    """What a text already is, so that a converter may pass it through."""
+
+    NONE = 0
+    DIGITS = 1  # the text is the decimal number
+    TEXT = 2  # the text is the string, in UTF-8
+
+
+class Reader(msgspec.Struct, frozen=True):
+    """How a text becomes a value of its field's schema.
+
+    `read` raises ConversionError or ValueError when the text has no such value.
+    """
+
+    read: Callable[[bytes], Any]
+    form: Form = Form.NONE
+    #: PostgreSQL's name of the type and the column's name, for messages.
+    type_name: str = ""
+    column_name: str = ""
+
+
+class NeedsValue(Exception):
+    """A transform looked at a leaf: this template must take the readable path."""
+
+
+class Leaf:
+    """Stands where a value will stand. It may be moved, never looked at."""
+
+    __slots__ = ("column", "reader")
+
+    def __init__(self, column: int, reader: Reader) -> None:
+        self.column = column
+        self.reader = reader
+
+    def __repr__(self) -> str:
+        return f"Leaf({self.column}, {self.reader.column_name}:{self.reader.type_name})"
+
+    def _looked_at(self, *_: object) -> NoReturn:
+        raise NeedsValue(self.reader.column_name)
+
+    __eq__ = __lt__ = __le__ = __gt__ = __ge__ = _looked_at
+    __bool__ = __str__ = __len__ = __iter__ = __int__ = __float__ = __hash__ = _looked_at
+    __getitem__ = __contains__ = __add__ = __format__ = _looked_at
+
+
+#: Called with the leaf, the text and the error; returns the value to use instead, or raises.
+OnError = Callable[[Leaf, bytes, Exception], Any]
+
+
+def fill_value(value: Any, row: Row, on_error: OnError | None = None) -> Any:
+    """`value` with every leaf replaced by what its text reads as."""
+    if type(value) is Leaf:
+        text = row[value.column]
+        if text is None:
+            return None
+        try:
+            return value.reader.read(text)
+        except Exception as error:
+            if on_error is None:
+                raise
+            return on_error(value, text, error)
+    if type(value) is dict:
+        return {k: fill_value(v, row, on_error) for k, v in value.items()}
+    if type(value) is list:
+        return [fill_value(v, row, on_error) for v in value]
+    return value
+
+
+def fill(template: Record, row: Row, on_error: OnError | None = None) -> Record:
+    """The record that `template` and `row` stand for."""
+    return template.replace(
+        key=fill_value(template.key, row, on_error),
+        value=fill_value(template.value, row, on_error),
+        headers=tuple(
+            Header(h.key, h.schema, fill_value(h.value, row, on_error)) for h in template.headers
+        ),
+    )

@@ -1,0 +1,165 @@
+"""The protocols at which sources, sinks, converters and transforms meet the runtime.
+
+Our own connectors come in by the same door as a third party's: a class named in `plugins.registry` or by
+an entry point, with a `config` (its ConfigDef) and the methods below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, ClassVar, Protocol, Union
+
+import msgspec
+
+from pycdc.config.definition import ConfigDef
+from pycdc.model.record import Record
+from pycdc.model.schema import Schema
+from pycdc.model.template import Row
+
+#: Source partition and source offset as Connect stores them, JSON values only.
+Offset = dict[str, Any]
+
+
+class Run(msgspec.Struct):
+    """Rows that follow each other in the stream and fill the same template.
+
+    `template` is compared by identity: a source hands out the same object for the same relation, kind of
+    change and set of unavailable columns. One template is one record; a change that gives several records
+    (delete and tombstone, key change) is a tuple of templates, filled by the same row in that order.
+    """
+
+    templates: tuple[Record, ...]
+    rows: list[Row]
+    #: Describes the row for an error: table and LSN column. `rows[i][lsn_column]` is the LSN's text.
+    where: str = ""
+    lsn_column: int = -1
+
+
+class Batch(msgspec.Struct):
+    """What a source yields: runs in stream order, then, if a commit border was passed, what may be stored.
+
+    `offset` covers every row of this batch and all before it up to the last commit border; it is None when
+    this batch ends inside a transaction. `border` is how many rows of this batch (counted over its runs)
+    lie before that border: an offset never covers rows beyond it.
+    """
+
+    runs: list[Run]
+    offset: Offset | None = None
+    border: int = 0
+    #: Sum of the lengths of the raw messages, for the byte budget.
+    size: int = 0
+    #: Commit time of the newest transaction, us since the epoch, for lag metrics; 0 = unknown.
+    source_ts_us: int = 0
+
+
+class SourceContext(msgspec.Struct):
+    """What the runtime hands to a source."""
+
+    connector: str
+    task_id: str
+    #: The stored offset of this connector's partition, or None on the first start.
+    load_offset: Callable[[Mapping[str, str]], Awaitable[Offset | None]]
+    #: Write an offset and wait until it is durable (used before the first snapshot row and when idle).
+    store_offset: Callable[[Mapping[str, str], Offset], Awaitable[None]]
+    #: Waits until every batch handed out so far is acknowledged and its offset stored.
+    settle: Callable[[], Awaitable[None]]
+
+
+class Source(Protocol):
+    """Reads changes. Knows neither Kafka nor converters.
+
+    Order of calls: `open`, then `read` again and again, with `confirm` in between, then `close`.
+    """
+
+    config: ClassVar[type[ConfigDef]]
+
+    @property
+    def partition(self) -> Mapping[str, str]:
+        """Connect's source partition, e.g. {"server": "shop"}."""
+
+    async def open(self, context: SourceContext) -> None:
+        """Connect and find the position. Raises PycdcError."""
+
+    async def read(self) -> Batch | None:
+        """The next batch; None when all is done (`initial_only`). Cancelling it loses nothing."""
+
+    async def confirm(self, offset: Offset) -> None:
+        """Called after `offset` is durable and every event it covers is acknowledged, in stream order."""
+
+    async def close(self) -> None:
+        """Release the connections; the slot stays."""
+
+
+class Cell(msgspec.Struct, frozen=True):
+    """A hole in encoded bytes: the text of `column` goes through `encode`; a NULL becomes `null`.
+
+    `encode` None: the text is already what is written. `null` None: the field may not be null, a NULL
+    fails the row (RecordError on the readable path).
+    """
+
+    column: int
+    encode: Callable[[bytes], bytes] | None
+    null: bytes | None
+
+
+Piece = Union[bytes, Cell]
+
+
+class Converter(Protocol):
+    """Key, value or header converter."""
+
+    config: ClassVar[type[ConfigDef]]
+
+    def __init__(self, settings: ConfigDef, *, is_key: bool) -> None: ...
+
+    def write(self, topic: str, schema: Schema | None, value: Any, out: list[Piece]) -> bool:
+        """Append the bytes of `value`, with a Cell wherever it holds a Leaf; False = a null message.
+
+        Raises RecordError; NeedsValue when a leaf's text cannot be encoded without its surroundings.
+        """
+
+    def read(self, topic: str, data: bytes | None) -> tuple[Schema | None, Any]:
+        """Bytes of a message -> schema and value. Raises RecordError."""
+
+
+class Transform(Protocol):
+    """A single message transform (SMT)."""
+
+    config: ClassVar[type[ConfigDef]]
+    #: It only moves, names or drops fields, never looks at a value: it may be traced over a template.
+    moves_only: ClassVar[bool]
+
+    def __init__(self, settings: ConfigDef) -> None: ...
+
+    def apply(self, record: Record) -> Record | None:
+        """The new record, or None to drop it. Never changes its argument."""
+
+
+class SinkContext(msgspec.Struct):
+    """What the runtime hands to a sink."""
+
+    connector: str
+    task_id: str
+
+
+class Sink(Protocol):
+    """Writes records to a target.
+
+    `put` buffers, `flush` makes durable. Offsets are the runtime's: it commits what was put before a
+    `flush` that returned. A sink that keeps positions in its target offers `load_positions`.
+    """
+
+    config: ClassVar[type[ConfigDef]]
+
+    async def open(self, context: SinkContext) -> None: ...
+
+    def put(self, records: Sequence[Record]) -> int:
+        """Take records into the buffers; returns the buffered bytes. Raises SinkError for a bad record."""
+
+    async def flush(self, position: Offset | None = None) -> None:
+        """Write everything put so far. On return it is durable, with `position` where the target keeps it."""
+
+    async def load_position(self) -> Offset | None:
+        """The position stored by the last `flush`, for targets that keep one (`pycdc run`)."""
+
+    async def close(self) -> None: ...
