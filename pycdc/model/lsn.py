@@ -16,5 +16,5 @@ def parse_lsn(text: str) -> int:
 
 
 def format_lsn(lsn: int) -> str:
-    """int -> `"16/B374D848"`."""
+    """The text form of `lsn`, e.g. `"16/B374D848"`."""
     return f"{lsn >> 32:X}/{lsn & 0xFFFFFFFF:X}"

@@ -36,12 +36,14 @@ class Reader(msgspec.Struct, frozen=True):
 
     read: Callable[[bytes], Any]
     form: Form = Form.NONE
+    #: For Decimal: text -> the unscaled number at the schema's scale, without a Decimal in between.
+    unscaled: Callable[[bytes], int] | None = None
     #: PostgreSQL's name of the type and the column's name, for messages.
     type_name: str = ""
     column_name: str = ""
 
 
-class NeedsValue(Exception):
+class NeedsValue(Exception):  # noqa: N818 - not an error: it chooses a path
     """A transform looked at a leaf: this template must take the readable path."""
 
 

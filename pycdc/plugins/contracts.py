@@ -6,7 +6,7 @@ an entry point, with a `config` (its ConfigDef) and the methods below.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Protocol, Union
 
 import msgspec
@@ -100,6 +100,8 @@ class Cell(msgspec.Struct, frozen=True):
     column: int
     encode: Callable[[bytes], bytes] | None
     null: bytes | None
+    #: `encode` for a whole column of texts that are not NULL, where that is faster than one by one.
+    encode_column: Callable[[Iterable[bytes]], Iterable[bytes]] | None = None
 
 
 Piece = Union[bytes, Cell]

@@ -1,0 +1,411 @@
+"""org.apache.kafka.connect.json.JsonConverter: the same bytes, both directions.
+
+One walk serves templates and values: literal bytes, and a Cell where a Leaf stands. A cell's function is
+the writer of the schema's primitive composed with the leaf's reader, or its direct writer for a form.
+Source: Kafka's JsonConverter and JsonConverterConfig, with the captures under tests/differential.
+"""
+
+from __future__ import annotations
+
+from binascii import a2b_base64, b2a_base64
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+from typing import Any
+
+import orjson
+
+from pycdc.config.definition import ConfigDef, Property, boolean, integer, one_of
+from pycdc.converters.javatext import decimal_text, double_text, float_text, quoted, unscaled_bytes, upper_escapes
+from pycdc.errors import RecordError
+from pycdc.model.schema import DECIMAL, NO_DEFAULT, Field, Schema
+from pycdc.model.template import Form, Leaf, NeedsValue, Reader
+from pycdc.plugins.contracts import Cell, Piece
+
+_JSON_TYPE = {"float32": "float", "float64": "double"}
+_CONNECT_TYPE = {"float": "float32", "double": "float64"}
+_INTEGERS = frozenset(("int8", "int16", "int32", "int64"))
+
+Writer = Callable[[Any], bytes]
+#: Member name (None in an array), schema, value.
+_Item = tuple[str | None, Schema | None, Any]
+
+
+class JsonConverterConfig(ConfigDef):
+    """Options of the JsonConverter."""
+
+    schemas_enable = Property[bool]("schemas.enable", boolean(), default=True, doc="Write the schema into each message.")
+    schemas_cache_size = Property[int]("schemas.cache.size", integer(0), default=1000, doc="Schemas kept when reading.")
+    decimal_format = Property[str](
+        "decimal.format", one_of("BASE64", "NUMERIC"), default="BASE64", doc="How Decimal values are written."
+    )
+    replace_null = Property[bool](
+        "replace.null.with.default", boolean(), default=True, doc="Write a field's default in place of its null."
+    )
+
+
+class JsonConverter:
+    """JSON with or without an embedded schema."""
+
+    config = JsonConverterConfig
+
+    def __init__(self, settings: ConfigDef, *, is_key: bool) -> None:
+        assert isinstance(settings, JsonConverterConfig)
+        self.settings = settings
+        self.is_key = is_key
+        self._schema_texts: dict[int, tuple[Schema, bytes]] = {}
+        self._parsed: dict[bytes, tuple[Schema, Fixer | None]] = {}
+        self._last: tuple[bytes, Schema, Fixer | None] | None = None
+
+    # ---- writing
+
+    def write(self, topic: str, schema: Schema | None, value: Any, out: list[Piece]) -> bool:
+        """See plugins.contracts.Converter. A null without schema is a null message."""
+        if schema is None and value is None:
+            return False
+        if self.settings.schemas_enable:
+            out.append(b'{"schema":' + (b"null" if schema is None else self._schema_text(schema)) + b',"payload":')
+            self._value(topic, schema, value, out)
+            out.append(b"}")
+        else:
+            self._value(topic, schema, value, out)
+        return True
+
+    def _schema_text(self, schema: Schema) -> bytes:
+        """Cached by identity: a schema lives as long as the relation that made it."""
+        cached = self._schema_texts.get(id(schema))
+        if cached is None:
+            if len(self._schema_texts) >= 4096:  # relations come and go; the texts are cheap to make again
+                self._schema_texts.clear()
+            text = b"".join(self._schema(schema))
+            self._schema_texts[id(schema)] = (schema, text)
+            return text
+        return cached[1]
+
+    def _schema(self, s: Schema, field: str | None = None) -> list[bytes]:
+        out = [b'{"type":', quoted(_JSON_TYPE.get(s.type, s.type))]
+        if s.type == "struct":
+            fields = [b"".join(self._schema(f.schema, f.name)) for f in s.fields]
+            out.append(b',"fields":[' + b",".join(fields) + b"]")
+        elif s.items is not None:
+            out += [b',"items":', *self._schema(s.items)]
+        elif s.keys is not None and s.values is not None:
+            out += [b',"keys":', *self._schema(s.keys), b',"values":', *self._schema(s.values)]
+        out.append(b',"optional":true' if s.optional else b',"optional":false')
+        if s.name is not None:
+            out += [b',"name":', quoted(s.name)]
+        if s.version is not None:
+            out.append(b',"version":%d' % s.version)
+        if s.doc is not None:
+            out += [b',"doc":', quoted(s.doc)]
+        if s.parameters:
+            pairs = [quoted(k) + b":" + quoted(v) for k, v in s.parameters]
+            out.append(b',"parameters":{' + b",".join(pairs) + b"}")
+        if s.default is not NO_DEFAULT and s.default is not None and s.type != "struct":
+            out += [b',"default":', self._plain(s, s.default)]
+        if field is not None:
+            out += [b',"field":', quoted(field)]
+        out.append(b"}")
+        return out
+
+    def _plain(self, schema: Schema, value: Any) -> bytes:
+        """Bytes of a value without leaves."""
+        out: list[Piece] = []
+        self._value("", schema, value, out)
+        return b"".join(p for p in out if isinstance(p, bytes))
+
+    def _null(self, schema: Schema | None) -> bytes | None:
+        """What stands for a null of this schema; None when it may not be null."""
+        if schema is None:
+            return b"null"
+        if schema.default is not NO_DEFAULT and schema.default is not None and (
+            self.settings.replace_null or not schema.optional
+        ):
+            return self._plain(schema, schema.default)
+        return b"null" if schema.optional else None
+
+    def _value(self, topic: str, schema: Schema | None, value: Any, out: list[Piece]) -> None:
+        if type(value) is Leaf:
+            if schema is None:
+                raise NeedsValue(value.reader.column_name)
+            encode = self._cell(schema, value.reader)
+            out.append(Cell(value.column, encode, self._null(schema), _COLUMNWISE.get(encode)))
+        elif value is None:
+            text = self._null(schema)
+            if text is None:
+                raise RecordError("a required field is null", where=topic, cause=f"schema {_name(schema)}")
+            out.append(text)
+        elif schema is None:
+            out.append(orjson.dumps(value))
+        elif schema.type == "struct":
+            self._struct(topic, schema, value, out)
+        elif schema.type == "array":
+            _sequence(b"[", b"]", out, [(None, schema.items, v) for v in value], self, topic)
+        elif schema.type == "map":
+            self._map(topic, schema, value, out)
+        else:
+            out.append(self._writer(schema)(value))
+
+    def _struct(self, topic: str, schema: Schema, value: dict[str, Any], out: list[Piece]) -> None:
+        items: list[_Item] = [(f.name, f.schema, value.get(f.name)) for f in schema.fields]
+        try:
+            _sequence(b"{", b"}", out, items, self, topic)
+        except RecordError as error:
+            if not error.cause.startswith("field"):
+                name = next((f.name for f in schema.fields if value.get(f.name) is None and self._null(f.schema) is None), "?")
+                error.cause = f"field {name} of {_name(schema)} is required and has no default"
+            raise
+
+    def _map(self, topic: str, schema: Schema, value: dict[Any, Any], out: list[Piece]) -> None:
+        assert schema.keys is not None
+        if schema.keys.type == "string":
+            _sequence(b"{", b"}", out, [(k, schema.values, v) for k, v in value.items()], self, topic)
+            return
+        pairs = [b"[" + self._plain(schema.keys, k) + b"," for k in value]
+        out.append(b"[")
+        for n, (pair, v) in enumerate(zip(pairs, value.values(), strict=True)):
+            out.append((b"," if n else b"") + pair)
+            self._value(topic, schema.values, v, out)
+            out.append(b"]")
+        out.append(b"]")
+
+    def _writer(self, schema: Schema) -> Writer:
+        """value -> bytes for a schema that is no struct with leaves."""
+        if schema.name == DECIMAL:
+            return _decimal_number if self.settings.decimal_format == "NUMERIC" else _decimal_base64(schema)
+        if schema.type in ("struct", "array", "map"):
+            return lambda v: self._plain(schema, v)
+        return _WRITERS[schema.type]
+
+    def _cell(self, schema: Schema, reader: Reader) -> Callable[[bytes], bytes] | None:
+        """text -> bytes: a direct writer for a form, else the reader composed with the writer."""
+        if reader.form is Form.DIGITS and schema.type in _INTEGERS:
+            return None
+        if reader.form is Form.TEXT and schema.type == "string":
+            return _quote_utf8
+        if schema.name == DECIMAL and reader.unscaled is not None and self.settings.decimal_format == "BASE64":
+            return _compose(reader.unscaled, _unscaled_base64)
+        return _compose(reader.read, self._writer(schema))
+
+    # ---- reading
+
+    def read(self, topic: str, data: bytes | None) -> tuple[Schema | None, Any]:
+        """See plugins.contracts.Converter. Raises RecordError when `data` is not what the settings promise."""
+        if data is None:
+            return None, None
+        if not self.settings.schemas_enable:
+            try:
+                return None, orjson.loads(data)
+            except orjson.JSONDecodeError as error:
+                raise RecordError("a message is not JSON", where=topic, cause=str(error)) from None
+        last = self._last
+        if last is not None and data.startswith(last[0]):
+            return self._payload(topic, data, *last)
+        return self._read_new(topic, data)
+
+    def _payload(self, topic: str, data: bytes, prefix: bytes, schema: Schema, fix: Fixer | None) -> tuple[Schema, Any]:
+        try:
+            payload = orjson.loads(data[len(prefix) : -1])
+        except orjson.JSONDecodeError as error:
+            raise RecordError("a message is not JSON", where=topic, cause=str(error)) from None
+        return schema, payload if fix is None or payload is None else fix(payload)
+
+    def _read_new(self, topic: str, data: bytes) -> tuple[Schema | None, Any]:
+        """A schema that is not the last one: from the cache by its exact text, or parsed."""
+        try:
+            whole = orjson.loads(data)
+        except orjson.JSONDecodeError as error:
+            raise RecordError("a message is not JSON", where=topic, cause=str(error)) from None
+        if not isinstance(whole, dict) or whole.keys() != {"schema", "payload"}:
+            raise RecordError(
+                "a message has no schema",
+                where=topic,
+                cause='schemas.enable=true needs exactly the members "schema" and "payload"',
+                hint=f"set {'key' if self.is_key else 'value'}.converter.schemas.enable=false",
+            )
+        if whole["schema"] is None:
+            return None, whole["payload"]
+        text = orjson.dumps(whole["schema"])
+        known = self._parsed.get(text)
+        if known is None:
+            if len(self._parsed) >= self.settings.schemas_cache_size:
+                self._parsed.clear()
+            schema = parse_schema(whole["schema"])
+            known = self._parsed[text] = (schema, fixer(schema))
+        schema, fix = known
+        prefix = b'{"schema":' + text + b',"payload":'
+        if data.startswith(prefix):  # compact, as JsonConverter writes it: the next one needs no parsing
+            self._last = (prefix, schema, fix)
+        payload = whole["payload"]
+        return schema, payload if fix is None or payload is None else fix(payload)
+
+
+def _name(schema: Schema | None) -> str:
+    return "?" if schema is None else schema.name or schema.type
+
+
+def _sequence(
+    start: bytes, end: bytes, out: list[Piece], items: list[_Item],
+    converter: JsonConverter, topic: str,
+) -> None:
+    out.append(start)
+    for n, (name, schema, value) in enumerate(items):
+        lead = b"," if n else b""
+        if name is not None:
+            lead += quoted(name) + b":"
+        if lead:
+            out.append(lead)
+        converter._value(topic, schema, value, out)
+    out.append(end)
+
+
+def _compose(read: Callable[[bytes], Any], write: Writer) -> Callable[[bytes], bytes]:
+    return lambda text: write(read(text))
+
+
+def _quote_utf8(text: bytes) -> bytes:
+    return quoted(text.decode())
+
+
+def _quote_column(texts: Iterable[bytes]) -> list[bytes]:
+    """_quote_utf8 of many texts, without Python code per text."""
+    out = list(map(orjson.dumps, map(bytes.decode, texts)))
+    if b"\\u00" in b"".join(out):
+        out = [upper_escapes(o) for o in out]
+    return out
+
+
+_COLUMNWISE: dict[Callable[[bytes], bytes] | None, Callable[[Iterable[bytes]], Iterable[bytes]]] = {
+    _quote_utf8: _quote_column,
+}
+
+
+def _int(value: int) -> bytes:
+    return b"%d" % value
+
+
+def _boolean(value: bool) -> bytes:
+    return b"true" if value else b"false"
+
+
+def _float32(value: float) -> bytes:
+    return _number(float_text(value))
+
+
+def _float64(value: float) -> bytes:
+    return _number(double_text(value))
+
+
+def _number(text: str) -> bytes:
+    # Jackson quotes what JSON has no number for
+    return f'"{text}"'.encode() if text[-1] in "Ny" else text.encode()
+
+
+def _bytes(value: bytes) -> bytes:
+    return b'"' + b2a_base64(value, newline=False) + b'"'
+
+
+def _unscaled_base64(unscaled: int) -> bytes:
+    return b'"' + b2a_base64(unscaled_bytes(unscaled), newline=False) + b'"'
+
+
+def _decimal_base64(schema: Schema) -> Writer:
+    scale = int(schema.parameter("scale") or 0)
+
+    def write(value: Decimal) -> bytes:
+        sign, digits, exponent = value.as_tuple()
+        if not isinstance(exponent, int) or exponent < -scale:
+            raise RecordError("a Decimal does not fit its schema's scale", cause=f"scale {scale}")
+        number = int("".join(map(str, digits)) or "0") * 10 ** (scale + exponent)
+        return _unscaled_base64(-number if sign else number)
+
+    return write
+
+
+def _decimal_number(value: Decimal) -> bytes:
+    return decimal_text(value).encode()
+
+
+_WRITERS: dict[str, Writer] = {
+    "int8": _int, "int16": _int, "int32": _int, "int64": _int,
+    "float32": _float32, "float64": _float64, "boolean": _boolean, "string": quoted, "bytes": _bytes,
+}
+
+# ---- reading schemas
+
+Fixer = Callable[[Any], Any]
+
+
+def parse_schema(node: dict[str, Any]) -> Schema:
+    """A schema as JsonConverter writes it -> Schema. Raises RecordError."""
+    try:
+        kind = node["type"]
+        kind = _CONNECT_TYPE.get(kind, kind)
+        bare = Schema(
+            type=kind,
+            optional=node.get("optional", False),
+            name=node.get("name"),
+            version=node.get("version"),
+            doc=node.get("doc"),
+            parameters=tuple((node.get("parameters") or {}).items()),
+            fields=tuple(Field(f["field"], parse_schema(f)) for f in node.get("fields", ())),
+            items=parse_schema(node["items"]) if "items" in node else None,
+            keys=parse_schema(node["keys"]) if "keys" in node else None,
+            values=parse_schema(node["values"]) if "values" in node else None,
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise RecordError("a message's schema is malformed", cause=repr(error)) from None
+    default = node.get("default")
+    if default is None:
+        return bare
+    fix = fixer(bare)
+    return bare.replace(default=default if fix is None else fix(default))
+
+
+def fixer(schema: Schema) -> Fixer | None:
+    """What turns a payload as JSON has it into values of `schema`; None when nothing differs.
+
+    Structs are changed in place: they were made for this message alone.
+    """
+    if schema.name == DECIMAL:
+        return _decimal_reader(int(schema.parameter("scale") or 0))
+    if schema.type == "bytes":
+        return a2b_base64
+    if schema.type in ("float32", "float64"):
+        return float
+    if schema.type == "struct":
+        inner = [(f.name, fix) for f in schema.fields if (fix := fixer(f.schema)) is not None]
+        return _struct_fixer(inner) if inner else None
+    if schema.items is not None and (item := fixer(schema.items)) is not None:
+        fix_item = item
+        return lambda values: [None if v is None else fix_item(v) for v in values]
+    if schema.keys is not None and schema.values is not None:
+        return _map_fixer(schema.keys, schema.values)
+    return None
+
+
+def _decimal_reader(scale: int) -> Fixer:
+    def read(value: Any) -> Decimal:
+        if isinstance(value, str):
+            return Decimal(int.from_bytes(a2b_base64(value), "big", signed=True)).scaleb(-scale)
+        return Decimal(str(value))
+
+    return read
+
+
+def _struct_fixer(inner: list[tuple[str, Fixer]]) -> Fixer:
+    def fix(payload: dict[str, Any]) -> dict[str, Any]:
+        for name, f in inner:
+            value = payload.get(name)
+            if value is not None:
+                payload[name] = f(value)
+        return payload
+
+    return fix
+
+
+def _map_fixer(keys: Schema, values: Schema) -> Fixer | None:
+    fix_value = fixer(values) or (lambda v: v)
+    if keys.type == "string":
+        return lambda m: {k: None if v is None else fix_value(v) for k, v in m.items()}
+    fix_key = fixer(keys) or (lambda k: k)
+    return lambda pairs: {fix_key(k): None if v is None else fix_value(v) for k, v in pairs}

@@ -1,0 +1,41 @@
+"""The chain of transforms, with predicates, as Connect's TransformationChain applies it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from pycdc.model.record import Record
+from pycdc.plugins.contracts import Transform
+
+
+class Link(msgspec.Struct, frozen=True):
+    """One transform; it applies where `predicate` says True (False with `negate`); without one always."""
+
+    transform: Transform
+    predicate: Callable[[Record], bool] | None = None
+    negate: bool = False
+
+
+class Chain:
+    """Transforms in order; a record that one of them drops is gone."""
+
+    def __init__(self, links: Sequence[Link] = ()) -> None:
+        self.links = tuple(links)
+
+    @property
+    def moves_only(self) -> bool:
+        """Whether the whole chain may be traced over a template."""
+        return all(link.transform.moves_only for link in self.links)
+
+    def apply(self, record: Record) -> Record | None:
+        """The record after every transform, or None when one dropped it."""
+        for link in self.links:
+            if link.predicate is not None and link.predicate(record) is link.negate:
+                continue
+            changed = link.transform.apply(record)
+            if changed is None:
+                return None
+            record = changed
+        return record
