@@ -1,0 +1,473 @@
+"""The replication stream: one walsender connection, read in batches, on asyncio.
+
+Commands (slot, snapshot, system) run through psycopg; once streaming, libpq is driven directly, because at
+a hundred thousand messages a second every call counts. The position confirmed to the server is only what
+`confirm` was given; status updates go out by a timer of their own, also while nobody reads, so that a
+paused reader is not taken for a dead one. Never decodes a message, never reconnects.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, Self
+
+import msgspec
+import psycopg
+from psycopg import pq
+
+from pycdc.errors import ConnectionLost, PycdcError, SlotError
+from pycdc.model.lsn import format_lsn, parse_lsn
+from pycdc.postgres.pgoutput import EPOCH_US
+from pycdc.postgres.session import (
+    ConnectionSettings,
+    connect_replication,
+    explain,
+    quote_literal,
+    quote_name,
+    translate,
+)
+
+#: First bytes of the payloads that `read` hands out.
+XLOGDATA: Final = ord("w")
+KEEPALIVE: Final = ord("k")
+
+#: 'k', end of WAL, send time, reply requested. An XLogData payload is never as short: its header has 25.
+_KEEPALIVE: Final = struct.Struct("!BQQB")
+_KEEPALIVE_SIZE: Final = _KEEPALIVE.size
+#: 'r', written, flushed, applied, send time, reply requested.
+_STATUS: Final = struct.Struct("!BQQQqB")
+
+#: Seconds between status updates when wal_sender_timeout does not ask for more.
+_LONGEST_INTERVAL: Final = 10.0
+#: START_REPLICATION answers before it decodes anything; a minute means that the server hangs.
+_START_LIMIT: Final = 60.0
+#: How long `close` waits for the server's CopyDone. In the middle of a long transaction it comes only behind
+#: that transaction; then the connection is simply cut, which frees the slot as well.
+_CLOSE_LIMIT: Final = 1.0
+#: With TLS a record of up to 16 KiB may lie decrypted inside libpq, which no readiness of the socket tells.
+#: libpq keeps 8 KiB free per read, so two more reads empty one record; a record that arrives in between and
+#: is read in part is found when this many seconds of silence have passed.
+_TLS_EXTRA_READS: Final = 2
+_TLS_WAIT: Final = 0.25
+#: Seconds to let data gather when the server sends steadily but slower than we read; otherwise every two or
+#: three messages would cost a turn of the loop. It follows only upon a batch smaller than _FEW that was given
+#: out just now, so that a row after a pause is never delayed.
+_GATHER: Final = 0.001
+_FEW: Final = 100
+
+
+class SystemIdentity(msgspec.Struct, frozen=True):
+    """`wal_end` is the server's flush position."""
+
+    system_id: str
+    timeline: int
+    wal_end: int
+    dbname: str
+
+
+class CreatedSlot(msgspec.Struct, frozen=True):
+    """`snapshot` lives until the next command on the connection that made the slot, or its end."""
+
+    name: str
+    consistent_point: int
+    snapshot: str | None
+
+
+class ReplicationConnection:
+    """Commands first, then `start`, `read`, `confirm`, `close`. One reader at a time."""
+
+    def __init__(self, conn: psycopg.AsyncConnection, settings: ConnectionSettings) -> None:
+        self._conn = conn
+        self._pgconn = conn.pgconn
+        self._settings = settings
+        self._loop = asyncio.get_running_loop()
+        # Kept, because libpq forgets it when the connection breaks, and the loop must be told to forget it too.
+        self._socket = conn.pgconn.socket
+        self._tls = conn.pgconn.ssl_in_use
+        self._what = "the replication connection ended"
+        self._streaming = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        #: Why nothing more will come; raised once what arrived before it has been read.
+        self._failure: PycdcError | None = None
+        self._ended = False
+        self._end_text = ""
+        self._heard = False
+        self._gather = False
+        self._given = 0.0
+        #: Up to here the server may forget: what `confirm` was given.
+        self.flushed = 0
+        #: The highest WAL position seen in the stream.
+        self.received = 0
+        #: Seconds between status updates.
+        self.status_interval = _LONGEST_INTERVAL
+
+    @classmethod
+    async def connect(cls, settings: ConnectionSettings) -> Self:
+        return cls(await connect_replication(settings), settings)
+
+    @property
+    def server_version(self) -> int:
+        """As libpq gives it: 150004 is 15.4."""
+        return self._pgconn.server_version
+
+    # ---- commands
+
+    async def identify_system(self) -> SystemIdentity:
+        """IDENTIFY_SYSTEM, which DESIGN rule 4 wants at every connect."""
+        row = await self._command("IDENTIFY_SYSTEM", "cannot identify the server")
+        return SystemIdentity(str(row[0]), int(str(row[1])), parse_lsn(str(row[2])), str(row[3]))
+
+    async def create_slot(
+        self,
+        name: str,
+        *,
+        temporary: bool = False,
+        failover: bool = False,
+        export_snapshot: bool = True,
+        time_limit: float | None = None,
+        observer: psycopg.AsyncConnection | None = None,
+    ) -> CreatedSlot:
+        """CREATE_REPLICATION_SLOT ... LOGICAL pgoutput.
+
+        The server waits for every transaction that is writing, in any database. After `time_limit` seconds
+        creation is cancelled and SlotError (retriable) names those transactions, seen through `observer`, an
+        SQL connection. `failover` takes effect from PostgreSQL 17 on and is left out before, as Debezium does.
+        """
+        command = f"CREATE_REPLICATION_SLOT {quote_name(name)}{' TEMPORARY' if temporary else ''} LOGICAL pgoutput"
+        if self.server_version >= 150000:
+            options = [f"SNAPSHOT {quote_literal('export' if export_snapshot else 'nothing')}"]
+            if failover and not temporary and self.server_version >= 170000:
+                options.append("FAILOVER")
+            command += f" ({', '.join(options)})"
+        else:
+            command += " EXPORT_SNAPSHOT" if export_snapshot else " NOEXPORT_SNAPSHOT"
+        what = f"cannot create the replication slot {name!r}"
+        try:
+            # psycopg passes the cancellation on to the server, which drops the half-made slot.
+            async with asyncio.timeout(time_limit):
+                row = await self._command(command, what)
+        except TimeoutError:
+            raise await self._creation_blocked(what, time_limit, observer) from None
+        return CreatedSlot(str(row[0]), parse_lsn(str(row[1])), None if row[2] is None else str(row[2]))
+
+    async def _creation_blocked(
+        self, what: str, time_limit: float | None, observer: psycopg.AsyncConnection | None
+    ) -> SlotError:
+        blockers: list[str] = []
+        if observer is not None:
+            try:
+                blockers = [str(r[0]) for r in await (await observer.execute(_WRITING_TRANSACTIONS)).fetchall()]
+            except psycopg.Error as error:
+                blockers = [f"(who, could not be asked: {translate(error, None, '').cause})"]
+        seen = "; ".join(blockers) or "see pg_stat_activity (backend_xid IS NOT NULL) and pg_prepared_xacts"
+        return SlotError(
+            what,
+            where=self._settings.where,
+            cause=f"after {time_limit:g} s transactions that began before it are still open: {seen}",
+            hint="wait for them, or end them: SELECT pg_terminate_backend(PID); ROLLBACK PREPARED 'GID'",
+            retriable=True,
+        )
+
+    async def _command(self, command: str, what: str) -> tuple[object, ...]:
+        try:
+            row = await (await self._conn.execute(command.encode())).fetchone()
+        except psycopg.Error as error:
+            raise translate(error, self._settings, what) from None
+        if row is None:
+            raise ConnectionLost(what, where=self._settings.where, cause="the server gave no row")
+        return row
+
+    # ---- the stream
+
+    async def start(
+        self,
+        slot: str,
+        lsn: int,
+        publications: Sequence[str],
+        *,
+        messages: bool,
+        extra: Mapping[str, str] | None = None,
+    ) -> None:
+        """START_REPLICATION at `lsn` (0 = at the slot's own position), protocol version 1.
+
+        `messages` asks for those of pg_logical_emit_message, which servers before 14 cannot send. `extra`
+        are further options of pgoutput.
+        """
+        self.status_interval = await self._interval()
+        options = {"proto_version": "1", "publication_names": ",".join(map(quote_name, publications))}
+        if messages and self.server_version >= 140000:
+            options["messages"] = "true"
+        options.update(extra or {})
+        shown = ", ".join(f"{quote_name(k)} {quote_literal(v)}" for k, v in options.items())
+        command = f"START_REPLICATION SLOT {quote_name(slot)} LOGICAL {format_lsn(lsn)} ({shown})"
+        what = f"cannot stream from the replication slot {slot!r}"
+        try:
+            async with asyncio.timeout(_START_LIMIT):
+                result = await self._start_copy(command.encode())
+        except TimeoutError:
+            raise ConnectionLost(
+                what, where=self._settings.where, cause=f"the server did not answer within {_START_LIMIT:g} s"
+            ) from None
+        except psycopg.Error as error:
+            raise translate(error, self._settings, what) from None
+        if result.status != pq.ExecStatus.COPY_BOTH:
+            while self._pgconn.get_result() is not None:
+                pass  # the connection takes another command afterwards: a busy slot is tried again
+            raise self._of_result(result, what)
+        self._what = f"streaming from the replication slot {slot!r} ended"
+        self._streaming = True
+        self.flushed = max(self.flushed, lsn)
+        self._tick()
+
+    async def _interval(self) -> float:
+        row = await self._command(
+            "SELECT setting::int FROM pg_catalog.pg_settings WHERE name = 'wal_sender_timeout'",
+            "cannot read wal_sender_timeout",
+        )
+        milliseconds = int(str(row[0]))
+        return min(_LONGEST_INTERVAL, milliseconds / 3000) if milliseconds else _LONGEST_INTERVAL
+
+    async def _start_copy(self, command: bytes) -> pq.abc.PGresult:
+        """`command` through libpq: psycopg's cursor does not know COPY BOTH."""
+        self._pgconn.send_query(command)
+        while self._pgconn.flush():
+            await self._ready(self._loop.add_writer, self._loop.remove_writer)
+        while self._pgconn.is_busy():
+            await self._readable()
+            self._pgconn.consume_input()
+        result = self._pgconn.get_result()
+        if result is None:
+            raise psycopg.OperationalError("the server gave no result")
+        return result
+
+    async def read(self, limit_bytes: int = 1 << 20, limit_messages: int = 2000) -> list[bytes]:
+        """The payloads that have arrived, at least one, in order: XLogData and keepalives with their headers.
+
+        Waits without limit when there are none. Cancelling it loses nothing. Raises ConnectionLost,
+        SlotLost or another ServerError once everything that came before it has been read.
+        """
+        # Zero, too, has a purpose: a reader that always finds data must not keep the process from all else.
+        await asyncio.sleep(_GATHER if self._gather and self._loop.time() - self._given < _GATHER else 0)
+        while True:
+            if self._failure is None and not self._ended:
+                batch = self._drain(limit_bytes, limit_messages)
+                if batch:
+                    self._gather = len(batch) < _FEW
+                    self._given = self._loop.time()
+                    return batch
+            if self._failure is None and self._ended:
+                self._failure = await self._reason()
+            if self._failure is not None:
+                raise self._failure
+            await self._readable()
+
+    def _drain(self, limit_bytes: int, limit_messages: int) -> list[bytes]:
+        """What libpq holds and the socket has now. Never waits; the end of the stream is noted in `_ended`."""
+        get = self._pgconn.get_copy_data
+        batch: list[bytes] = []
+        size = 0
+        reads_left = 0  # how often the socket may still be found without a whole message
+        reply = False
+        fresh = False
+        try:
+            while True:
+                length, view = get(1)
+                if length > 0:
+                    batch.append(bytes(view))
+                    size += length
+                    fresh = False
+                    if length == _KEEPALIVE_SIZE and view[17]:
+                        reply = True
+                    if size >= limit_bytes or len(batch) >= limit_messages:
+                        break
+                elif length == 0:
+                    if not fresh:
+                        fresh = True
+                        reads_left = _TLS_EXTRA_READS if self._tls else 0
+                    elif reads_left == 0:
+                        break
+                    else:
+                        reads_left -= 1
+                    self._pgconn.consume_input()
+                else:
+                    self._ended = True
+                    break
+        except psycopg.Error as error:
+            self._ended = True
+            self._end_text = str(error)
+            # The server's last words lie before the end of the connection: they say why it ended.
+            self._drain_rest(batch)
+        if batch:
+            self._heard = True
+            self.received = max(self.received, _position(batch[-1]))
+            if reply:
+                self._send_status()
+        return batch
+
+    def _drain_rest(self, batch: list[bytes]) -> None:
+        try:
+            while (got := self._pgconn.get_copy_data(1))[0] > 0:
+                batch.append(bytes(got[1]))
+        except psycopg.Error:
+            return  # its text is `_end_text` already
+
+    async def _reason(self) -> PycdcError:
+        """Why the stream ended: the server's error if it sent one."""
+        try:
+            async with asyncio.timeout(_CLOSE_LIMIT):
+                while self._pgconn.is_busy():
+                    await self._readable()
+                    self._pgconn.consume_input()
+                while (result := self._pgconn.get_result()) is not None:
+                    if result.status == pq.ExecStatus.FATAL_ERROR and result.error_field(pq.DiagnosticField.SQLSTATE):
+                        return self._of_result(result, self._what)
+                    if result.status in _COPYING:
+                        break
+        except (TimeoutError, psycopg.Error) as error:
+            self._end_text = self._end_text or str(error)
+        text = self._end_text or "the server closed the stream"
+        return ConnectionLost(self._what, where=self._settings.where, cause=text.strip())
+
+    def _of_result(self, result: pq.abc.PGresult, what: str) -> PycdcError:
+        def field(code: pq.DiagnosticField) -> str:
+            return (result.error_field(code) or b"").decode("utf-8", "replace")
+
+        lines = [field(pq.DiagnosticField.MESSAGE_PRIMARY), field(pq.DiagnosticField.MESSAGE_DETAIL)]
+        text = "\n".join(line for line in lines if line) or result.get_error_message()
+        return explain(field(pq.DiagnosticField.SQLSTATE) or None, text, self._settings, what)
+
+    def confirm(self, lsn: int) -> None:
+        """Everything before `lsn` is safe: the server may forget it. Told to it at once; never goes back.
+
+        After the connection was lost it is without effect: the next one begins at the stored offset.
+        """
+        if lsn > self.flushed:
+            self.flushed = lsn
+            if self._streaming:
+                self._send_status()
+
+    def _tick(self) -> None:
+        """The periodic status update. After silence it asks for an answer, which shows a reader that the
+        server lives and how far its WAL has come.
+        """
+        self._send_status(ask=not self._heard)
+        self._heard = False
+        self._timer = self._loop.call_later(self.status_interval, self._tick)
+
+    def _send_status(self, *, ask: bool = False) -> None:
+        if self._ended or self._failure is not None:
+            return
+        now = int(time.time() * 1_000_000) - EPOCH_US
+        # Written is what was received; only flushed moves the slot.
+        written = max(self.received, self.flushed)
+        status = _STATUS.pack(ord("r"), written, self.flushed, self.flushed, now, ask)
+        try:
+            self._pgconn.put_copy_data(status)
+            self._flush()
+        except psycopg.Error as error:
+            # What has arrived may still be read; the reader meets the end by itself, a waiting one is woken.
+            self._end_text = self._end_text or str(error)
+            self._wake()
+
+    def _flush(self) -> None:
+        """Send what libpq holds; the rest when the socket takes it."""
+        if self._pgconn.flush():
+            self._loop.add_writer(self._socket, self._flush_more)
+
+    def _flush_more(self) -> None:
+        try:
+            if self._pgconn.flush():
+                return
+        except psycopg.Error as error:
+            self._end_text = self._end_text or str(error)
+            self._wake()
+        self._loop.remove_writer(self._socket)
+
+    # ---- waiting
+
+    async def _readable(self) -> None:
+        await self._ready(self._loop.add_reader, self._loop.remove_reader, _TLS_WAIT if self._tls else None)
+
+    async def _ready(
+        self,
+        add: Callable[[int, Callable[[], None]], object],
+        remove: Callable[[int], object],
+        limit: float | None = None,
+    ) -> None:
+        """Until the socket is ready, `_wake` is called or `limit` seconds have passed.
+
+        Watched only while waited for: a paused reader's socket stays readable and would spin the loop.
+        """
+        self._waiter = self._loop.create_future()
+        timer = None if limit is None else self._loop.call_later(limit, self._wake)
+        add(self._socket, self._wake)
+        try:
+            await self._waiter
+        finally:
+            remove(self._socket)
+            if timer is not None:
+                timer.cancel()
+            self._waiter = None
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    # ---- the end
+
+    async def close(self) -> None:
+        """End the stream politely and close. Safe to call twice. The slot stays."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        try:
+            if self._streaming and not self._ended and self._failure is None:
+                self._streaming = False
+                await self._say_goodbye()
+        finally:
+            self._streaming = False
+            self._loop.remove_writer(self._socket)
+            await self._conn.close()
+
+    async def _say_goodbye(self) -> None:
+        """CopyDone, which frees the slot before `close` returns rather than some time later."""
+        try:
+            async with asyncio.timeout(_CLOSE_LIMIT):
+                self._send_status()
+                self._pgconn.put_copy_end()
+                while self._pgconn.flush():
+                    await self._ready(self._loop.add_writer, self._loop.remove_writer)
+                while self._drain(1 << 20, 2000) or not self._ended:
+                    await self._readable()
+                await self._reason()
+        except (TimeoutError, psycopg.Error):
+            return  # it is cut instead
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+
+_COPYING: Final = (pq.ExecStatus.COPY_BOTH, pq.ExecStatus.COPY_IN, pq.ExecStatus.COPY_OUT)
+
+#: What a new slot waits for, the oldest first.
+_WRITING_TRANSACTIONS: Final = """
+    SELECT format('pid %s (%s, %s, since %s)', pid, coalesce(usename, backend_type), state, xact_start)
+      FROM pg_catalog.pg_stat_activity
+     WHERE backend_xid IS NOT NULL AND pid <> pg_backend_pid()
+     UNION ALL
+    SELECT format('prepared transaction %s (%s, since %s)', gid, owner, prepared) FROM pg_catalog.pg_prepared_xacts
+     LIMIT 10"""
+
+
+def _position(payload: bytes) -> int:
+    """The end of WAL that a payload tells."""
+    if payload[0] == XLOGDATA:
+        return int.from_bytes(payload[9:17], "big")
+    return int.from_bytes(payload[1:9], "big")
