@@ -52,6 +52,23 @@ class Batch(msgspec.Struct):
     source_ts_us: int = 0
 
 
+class Progress(msgspec.Struct):
+    """What a source tells of itself, for health, metrics and the progress bar."""
+
+    phase: str = "starting"  # snapshot, streaming
+    #: Tables of the snapshot in all and done, the one being read and its rows so far and expected.
+    tables: int = 0
+    tables_done: int = 0
+    table: str = ""
+    rows: int = 0
+    rows_expected: int = 0
+    rows_total: int = 0
+    #: LSN up to which the source has read, and the end of the server's WAL as last heard of.
+    read_lsn: int = 0
+    server_lsn: int = 0
+    reconnects: int = 0
+
+
 class SourceContext(msgspec.Struct):
     """What the runtime hands to a source."""
 
@@ -63,6 +80,8 @@ class SourceContext(msgspec.Struct):
     store_offset: Callable[[Mapping[str, str], Offset], Awaitable[None]]
     #: Waits until every batch handed out so far is acknowledged and its offset stored.
     settle: Callable[[], Awaitable[None]]
+    #: The source keeps it up to date; the runtime only reads it.
+    progress: Progress = msgspec.field(default_factory=Progress)
 
 
 class Source(Protocol):

@@ -1,0 +1,393 @@
+"""Payloads of the replication stream -> batches of runs. Sans-IO: time and catalog knowledge come in.
+
+`feed` goes on until it meets a relation that the catalog has not told about yet; the caller looks it up,
+calls `know` and feeds the rest. Rows that follow each other and fill the same templates share a run, across
+transactions. The loop over messages is the hot path: no struct, no options, no call per column but the split.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from typing import Final
+
+from pycdc.debezium.common import (
+    MESSAGE_COLLECTION,
+    collections_text,
+    heartbeat,
+    message,
+    transaction_begin,
+    transaction_end,
+)
+from pycdc.debezium.envelope import EventSettings, TableEvents, Templates
+from pycdc.debezium.offsets import OffsetWriter
+from pycdc.errors import DecodeError
+from pycdc.model.table import Table
+from pycdc.plugins.contracts import Batch, Offset, Run
+from pycdc.postgres import pgoutput
+from pycdc.postgres.pgoutput import EPOCH_US, UNCHANGED, XLOGDATA_HEADER, split_tuple
+
+_XLOGDATA: Final = ord("w")
+_KEEPALIVE: Final = ord("k")
+_BEGIN, _COMMIT, _ORIGIN, _RELATION = ord("B"), ord("C"), ord("O"), ord("R")
+_INSERT, _UPDATE, _DELETE, _TRUNCATE, _MESSAGE, _TYPE = ord("I"), ord("U"), ord("D"), ord("T"), ord("M"), ord("Y")
+_NEW, _KEY, _OLD = ord("N"), ord("K"), ord("O")
+
+_uint32 = struct.Struct("!I").unpack_from
+_uint64 = struct.Struct("!Q").unpack_from
+_begin = struct.Struct("!QqI").unpack_from
+
+#: commit time ms, us, ns; xid; xmin; origin; its LSN; snapshot; now ms, us, ns: System.TS_MS to System.NOW_NS.
+Tail = tuple[bytes | None, ...]
+
+
+class _Relation:
+    """What the loop needs of a relation; templates are None where the operation is skipped."""
+
+    __slots__ = ("delete", "events", "insert", "name", "relation", "truncate", "update", "width")
+
+    def __init__(self, relation: pgoutput.Relation, events: TableEvents | None, skipped: frozenset[str]) -> None:
+        self.relation = relation
+        self.events = events
+        self.name = f"{relation.schema}.{relation.name}"
+        self.width = len(relation.columns)
+        captured = events is not None
+        self.insert: Templates | None = events.insert() if events is not None and "c" not in skipped else None
+        self.update = captured and "u" not in skipped
+        self.delete = captured and "d" not in skipped
+        self.truncate = captured and "t" not in skipped
+
+
+class StreamDecoder:
+    """Assembles batches; one per replication connection's life."""
+
+    def __init__(
+        self,
+        settings: EventSettings,
+        offsets: OffsetWriter,
+        *,
+        last_commit: int | None = None,
+        binary: str = "bytes",
+        heartbeats: bool = False,
+    ) -> None:
+        self.settings = settings
+        self.offsets = offsets
+        self.heartbeats = heartbeats
+        #: End of the last commit that was passed; None before the first since a fresh start.
+        self.last_commit = last_commit
+        #: Set: `feed` stops before the first Begin whose commit is at or beyond it.
+        self.stop_at: int | None = None
+        self.stopped = False
+        #: The relation that `feed` stopped at, to be told by `know`.
+        self.unknown: pgoutput.Relation | None = None
+        #: The last keepalive's LSN while no transaction was open: everything before it has been fed.
+        self.idle_lsn = 0
+        self.in_transaction = False
+        #: slot's catalog_xmin as text, when it is fetched.
+        self.xmin: bytes | None = None
+        #: Newest commit time passed, us.
+        self.commit_ts_us = 0
+        self._relations: dict[int, _Relation] = {}
+        self._message = message(settings, binary)
+        self._heartbeat = heartbeat(settings)
+        self._begin_templates = transaction_begin(settings)
+        self._end_templates = transaction_end(settings)
+        self._metadata = settings.transaction_metadata
+        self._runs: list[Run] = []
+        self._current: Templates | None = None
+        self._rows: list[list[bytes | None]] = []
+        self._size = 0
+        self._offset: Offset | None = None
+        self._op = ""
+        self._xid = 0
+        self._commit_us = 0
+        self._tail: Tail = ()
+        self._now: Tail = ()
+        self._head = b'[null,"'
+        self._set_head(last_commit)
+        self._origin: tuple[bytes | None, bytes | None] = (None, None)
+        self._total = 0
+        self._counts: dict[str, int] = {}
+
+    # ---- relations
+
+    def know(self, table: Table | None) -> None:
+        """Tell the unknown relation's table (columns as its Relation message has them), None = not captured."""
+        assert self.unknown is not None
+        events = None if table is None else TableEvents(table, self.settings)
+        self._relations[self.unknown.oid] = _Relation(self.unknown, events, self.settings.skipped)
+        self.unknown = None
+
+    def forget(self) -> None:
+        """The catalog changed under us: every relation is looked up again when its Relation comes."""
+        self._relations.clear()
+
+    # ---- feeding
+
+    def feed(self, payloads: Sequence[bytes], start: int, now_ns: int) -> int:
+        """Take payloads from `start` on; returns the index of the first one not taken.
+
+        It stops early at an unknown relation (`unknown`, itself taken) and at `stop_at` (`stopped`, not taken).
+        Raises DecodeError.
+        """
+        self._set_now(now_ns)
+        relations, metadata = self._relations, self._metadata
+        head, tail = self._head, self._tail
+        index = start
+        for index in range(start, len(payloads)):
+            data = payloads[index]
+            self._size += len(data)
+            if data[0] != _XLOGDATA:
+                self._keepalive(data)
+                if self.stop_at is not None and not self.in_transaction and self.idle_lsn >= self.stop_at:
+                    self.stopped = True
+                    return index + 1
+                continue
+            try:
+                kind = data[XLOGDATA_HEADER]
+                if kind == _INSERT:
+                    relation = relations[_uint32(data, 26)[0]]
+                    templates = relation.insert
+                    if templates is None:
+                        continue
+                    row: list[bytes | None] = []
+                    if data[30] != _NEW or split_tuple(data, 31, row) != len(data) or len(row) != relation.width:
+                        pgoutput.decode(data, XLOGDATA_HEADER)  # names the fault
+                        raise DecodeError(where=relation.name, cause="the row does not fit its relation")
+                    lsn = b"%d" % _uint64(data, 1)[0]
+                    row.append(lsn)
+                    row.append(head + lsn + b'"]')
+                    row += tail
+                    if metadata:
+                        self._count(row, lsn, relation.name)
+                    if templates is not self._current:
+                        self._new_run(templates, relation.name, relation.width)
+                    self._rows.append(row)
+                    self._op = "c"
+                elif kind == _UPDATE:
+                    self._update(data, relations[_uint32(data, 26)[0]])
+                elif kind == _DELETE:
+                    self._delete(data, relations[_uint32(data, 26)[0]])
+                elif kind == _BEGIN:
+                    if self.stop_at is not None and _uint64(data, 26)[0] >= self.stop_at:
+                        self._size -= len(data)
+                        self.stopped = True
+                        return index
+                    self._begin(data)
+                    head, tail = self._head, self._tail
+                elif kind == _COMMIT:
+                    self._commit(data)
+                    head, tail = self._head, self._tail
+                else:
+                    self._rare(kind, data)
+                    head, tail = self._head, self._tail
+                    if self.unknown is not None:
+                        return index + 1
+            except (KeyError, IndexError, struct.error) as error:
+                pgoutput.decode(data, XLOGDATA_HEADER)
+                raise DecodeError(cause=f"a change of a relation that was never described: {error}") from None
+        return len(payloads)
+
+    def _keepalive(self, data: bytes) -> None:
+        if data[0] != _KEEPALIVE or len(data) < 9:
+            raise DecodeError(cause=f"unknown replication message {data[:1]!r}")
+        if not self.in_transaction:
+            self.idle_lsn = _uint64(data, 1)[0]
+
+    def _rare(self, kind: int, data: bytes) -> None:
+        parsed = pgoutput.decode(data, XLOGDATA_HEADER)
+        if isinstance(parsed, pgoutput.Relation):
+            # Sent once per connection and after any invalidation. Equal columns prove nothing about defaults
+            # and keys: those are looked up whenever a Relation comes, as Debezium does.
+            self.unknown = parsed
+        elif isinstance(parsed, pgoutput.Origin):
+            self._origin = (parsed.name.encode(), b"%d" % parsed.lsn)
+            self._make_tail()
+        elif isinstance(parsed, pgoutput.Truncate):
+            self._truncate(data, parsed)
+        elif isinstance(parsed, pgoutput.LogicalMessage):
+            self._logical_message(data, parsed)
+
+    # ---- transactions
+
+    def _set_now(self, now_ns: int) -> None:
+        self._now = (b"%d" % (now_ns // 1_000_000), b"%d" % (now_ns // 1000), b"%d" % now_ns)
+        self._make_tail()
+
+    def _make_tail(self) -> None:
+        us = self._commit_us
+        xid = b"%d" % self._xid if self.in_transaction else None
+        self._tail = (
+            b"%d" % (us // 1000), b"%d" % us, b"%d" % (us * 1000), xid, self.xmin, *self._origin, None, *self._now,
+        )  # fmt: skip
+
+    def _set_head(self, last_commit: int | None) -> None:
+        self._head = b'[null,"' if last_commit is None else b'["%d","' % last_commit
+
+    def _begin(self, data: bytes) -> None:
+        _, ts, self._xid = _begin(data, 26)
+        self._commit_us = ts + EPOCH_US
+        self.in_transaction = True
+        self._make_tail()
+        if self._metadata:
+            self._total = 0
+            self._counts = {}
+            self._boundary(self._begin_templates, _uint64(data, 1)[0])
+
+    def _commit(self, data: bytes) -> None:
+        end = _uint64(data, 35)[0]  # after flags and the commit record's own LSN
+        self.last_commit = end
+        self._set_head(end)
+        if self._metadata:
+            self._boundary(self._end_templates, _uint64(data, 1)[0], b"%d" % self._total, collections_text(self._counts))
+        if self._op:
+            self.offsets.event(self._op)
+            self._op = ""
+        self._offset = self.offsets.commit(
+            end, self._xid, self._commit_us,
+            xmin=int(self.xmin) if self.xmin is not None else None,
+            counts=dict(self._counts) if self._metadata else None,
+        )  # fmt: skip
+        self.commit_ts_us = self._commit_us
+        self.in_transaction = False
+        self._origin = (None, None)
+
+    def _boundary(self, templates: Templates, lsn: int, *more: bytes) -> None:
+        ms = b"%d" % (self._commit_us // 1000)
+        self._new_run(templates, "transaction", -1)
+        self._rows.append([b"%d:%d" % (self._xid, lsn), ms, *more])
+
+    def _count(self, row: list[bytes | None], lsn: bytes, name: str, *, twice: bool = False) -> None:
+        """Transaction metadata: the event's place in its transaction, twice for a key change."""
+        n = self._counts.get(name, 0) + 1
+        self._total += 1
+        row += (b"%d:%b" % (self._xid, lsn), b"%d" % self._total, b"%d" % n)
+        if twice:
+            n += 1
+            self._total += 1
+            row += (b"%d" % self._total, b"%d" % n)
+        self._counts[name] = n
+
+    # ---- rows
+
+    def _new_run(self, templates: Templates, where: str, lsn_column: int) -> None:
+        run = Run(templates, [], where, lsn_column)
+        self._runs.append(run)
+        self._current = templates
+        self._rows = run.rows  # type: ignore[assignment]
+
+    def _emit(
+        self, templates: Templates, row: list[bytes | None], data: bytes, name: str, base: int, *, twice: bool = False
+    ) -> None:
+        lsn = b"%d" % _uint64(data, 1)[0]
+        row.append(lsn)
+        row.append(self._head + lsn + b'"]')
+        row += self._tail
+        if self._metadata:
+            self._count(row, lsn, name, twice=twice)
+        if templates is not self._current:
+            self._new_run(templates, name, base)
+        self._rows.append(row)
+
+    def _update(self, data: bytes, relation: _Relation) -> None:
+        events = relation.events
+        if events is None or not relation.update:
+            return
+        kind, pos = data[30], 31
+        old_row: list[bytes | None] = []
+        old = ""
+        if kind in (_KEY, _OLD):
+            old = chr(kind)
+            pos = split_tuple(data, pos, old_row)
+            kind, pos = data[pos], pos + 1
+        row: list[bytes | None] = []
+        if kind != _NEW or split_tuple(data, pos, row) != len(data) or len(row) != relation.width:
+            pgoutput.decode(data, XLOGDATA_HEADER)
+            raise DecodeError(where=relation.name, cause="the row does not fit its relation")
+        unavailable: frozenset[int] = frozenset()
+        if UNCHANGED in row:
+            unavailable = self._fill_unchanged(row, old_row, old)
+        if old == "O" and self.settings.skip_unchanged and events.unchanged(row, old_row):
+            return
+        changed = bool(old) and events.key_changed(row, old_row, old)
+        row += old_row
+        self._op = "u"
+        base = relation.width * 2 if old else relation.width
+        if changed:
+            self._emit(events.key_change(old, unavailable), row, data, relation.name, base, twice=True)
+        else:
+            self._emit(events.update(old, unavailable), row, data, relation.name, base)
+
+    @staticmethod
+    def _fill_unchanged(row: list[bytes | None], old_row: list[bytes | None], old: str) -> frozenset[int]:
+        """Take unchanged TOAST values from the old image where it has them; returns the places still unknown."""
+        missing = []
+        for i, text in enumerate(row):
+            if text is UNCHANGED:
+                # a key image holds only its key columns, whose value is never null
+                if old == "O" or (old and old_row[i] is not None):
+                    row[i] = old_row[i]
+                else:
+                    row[i] = None
+                    missing.append(i)
+        return frozenset(missing)
+
+    def _delete(self, data: bytes, relation: _Relation) -> None:
+        events = relation.events
+        if events is None or not relation.delete:
+            return
+        row: list[bytes | None] = []
+        if split_tuple(data, 31, row) != len(data) or len(row) != relation.width or data[30] not in (_KEY, _OLD):
+            pgoutput.decode(data, XLOGDATA_HEADER)
+            raise DecodeError(where=relation.name, cause="the row does not fit its relation")
+        self._op = "d"
+        self._emit(events.delete(chr(data[30])), row, data, relation.name, relation.width)
+
+    def _truncate(self, data: bytes, parsed: pgoutput.Truncate) -> None:
+        for oid in parsed.oids:
+            relation = self._relations[oid]
+            if relation.events is not None and relation.truncate:
+                self._op = "t"
+                self._emit(relation.events.truncate(), [], data, relation.name, 0)
+
+    def _logical_message(self, data: bytes, parsed: pgoutput.LogicalMessage) -> None:
+        lsn = _uint64(data, 1)[0]
+        if not parsed.transactional:
+            # it stands alone: position and sequence move to it at once
+            self.last_commit = lsn
+            self._set_head(lsn)
+        if not self.settings.filters.message(parsed.prefix):
+            return
+        row: list[bytes | None] = [parsed.prefix.encode(), parsed.content]
+        if parsed.transactional:
+            self._op = "m"
+            self._emit((self._message[0],), row, data, MESSAGE_COLLECTION, 2)
+            return
+        tail, metadata = self._tail, self._metadata
+        now_ms = int(self._now[0] or 0)
+        self._tail = (b"%d" % now_ms, b"%d" % (now_ms * 1000), b"%d" % (now_ms * 1_000_000), None, *tail[4:])
+        self._metadata = False
+        self._emit((self._message[1],), row, data, MESSAGE_COLLECTION, 2)
+        self._tail, self._metadata = tail, metadata
+        self.offsets.event("m")
+        if not self.in_transaction:
+            self._offset = self.offsets.at(lsn)
+
+    # ---- what comes out
+
+    def beat(self, now_ns: int) -> None:
+        """Add a heartbeat; its offset is the newest commit border."""
+        self._new_run(self._heartbeat, "heartbeat", -1)
+        self._rows.append([b"%d" % (now_ns // 1_000_000)])
+        self._current = None
+
+    def idle(self) -> None:
+        """Let the batch carry the last keepalive's LSN; nothing that was fed before it is open."""
+        if not self.in_transaction and self.idle_lsn > (self.last_commit or 0):
+            self._offset = self.offsets.at(self.idle_lsn)
+
+    def take(self) -> Batch:
+        """The runs so far; the next `feed` begins new ones."""
+        batch = Batch(self._runs, self._offset, 0, self._size, self.commit_ts_us)
+        self._runs, self._offset, self._size, self._current = [], None, 0, None
+        return batch

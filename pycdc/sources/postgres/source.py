@@ -1,0 +1,529 @@
+"""PostgresSource: decides where to begin, takes the snapshot, follows the slot, reconnects.
+
+The rules it keeps are those of docs/guarantees.md: IDENTIFY_SYSTEM at every connect (rule 4), publication
+before slot (5), the first snapshot's offset before its first row (6), a snapshot on a slot that exists only
+through a second slot's exported snapshot (7), the table as the unit of resume (8). It confirms an LSN only
+when the runtime says that its offset is stored. A slot or a publication is dropped only when asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, ClassVar
+
+import psycopg
+import structlog
+
+from pycdc.config.definition import ConfigDef
+from pycdc.debezium.envelope import EventSettings
+from pycdc.debezium.offsets import OffsetWriter, SnapshotState, position, reached, snapshot_done, snapshot_state
+from pycdc.errors import PycdcError, SlotBusy, SlotLost, SnapshotError
+from pycdc.model.lsn import format_lsn
+from pycdc.model.table import Table
+from pycdc.plugins.contracts import Batch, Offset, Progress, SourceContext
+from pycdc.postgres.catalog import Catalog
+from pycdc.postgres.copy import snapshot_transaction
+from pycdc.postgres.publication import ensure_publication
+from pycdc.postgres.replication import ReplicationConnection, SystemIdentity
+from pycdc.postgres.session import ConnectionSettings, connect, translate
+from pycdc.postgres.slot import SlotInfo, drop_slot, slot_info
+from pycdc.sources.postgres import setup
+from pycdc.sources.postgres.config import PostgresSourceConfig
+from pycdc.sources.postgres.decoder import StreamDecoder
+from pycdc.sources.postgres.relations import merge
+from pycdc.sources.postgres.snapshot import Snapshot, snapshot_facts
+
+log = structlog.get_logger(__name__)
+
+#: First pause before a reconnect; it doubles up to retriable.restart.connector.wait.ms.
+_FIRST_PAUSE = 0.1
+#: How long the stream may be silent before an idle position or a heartbeat is looked at, seconds.
+_IDLE_LOOK = 0.5
+_READ_BYTES = 1 << 20
+_READ_MESSAGES = 1000
+
+
+class PostgresSource:
+    """plugins.contracts.Source for PostgreSQL's logical replication."""
+
+    config: ClassVar[type[ConfigDef]] = PostgresSourceConfig
+
+    def __init__(self, settings: ConfigDef) -> None:
+        assert isinstance(settings, PostgresSourceConfig)
+        self.settings = settings
+        self._batches: AsyncIterator[Batch] | None = None
+        self._repl: ReplicationConnection | None = None
+        self._progress = Progress()
+        self._context: SourceContext
+        self._events: EventSettings
+        self._connection: ConnectionSettings
+        self._identity: SystemIdentity | None = None
+        #: The newest commit border handed out; where a reconnect resumes.
+        self._offset: Offset | None = None
+        self._snapshot_taken = False
+        self._manual = settings.flush_mode == "manual" or not settings.flush_lsn_source
+
+    @property
+    def partition(self) -> Mapping[str, str]:
+        return {"server": self.settings.topic_prefix}
+
+    # ---- plugins.contracts.Source
+
+    async def open(self, context: SourceContext) -> None:
+        """Reads the stored offset; connections are made by the first `read`."""
+        self._context = context
+        self._progress = context.progress
+        self._events = setup.event_settings(self.settings, task_id=context.task_id, now_ms=time.time_ns() // 1_000_000)
+        self._connection = setup.connection(self.settings, f"pycdc {context.connector}")
+        self._offset = await context.load_offset(self.partition)
+        self._batches = self._forever()
+
+    async def read(self) -> Batch | None:
+        assert self._batches is not None
+        return await anext(self._batches, None)
+
+    async def confirm(self, offset: Offset) -> None:
+        lsn = position(offset)
+        if lsn is not None and self._repl is not None and not self._manual:
+            self._repl.confirm(lsn)
+
+    async def close(self) -> None:
+        if self._batches is not None:
+            await self._batches.aclose()  # type: ignore[attr-defined]
+            self._batches = None
+        await self._disconnect()
+        if self.settings.slot_drop and self.settings.snapshot_mode != "initial_only":
+            async with await connect(self._connection) as sql:
+                await drop_slot(sql, self.settings.slot)
+
+    # ---- the life of the connection
+
+    async def _forever(self) -> AsyncIterator[Batch]:
+        """Sessions one after another until all is done or a fault cannot be retried."""
+        failures = 0
+        while True:
+            try:
+                async for batch in self._session():
+                    failures = 0
+                    if batch.offset is not None:
+                        self._offset = batch.offset
+                    yield batch
+                return
+            except PycdcError as error:
+                limit = self.settings.max_retries
+                if not error.retriable or (limit >= 0 and failures >= limit):
+                    raise
+                pause = min(_FIRST_PAUSE * 2**failures, self.settings.retry_wait / 1000) * random.uniform(0.8, 1.2)  # noqa: S311
+                failures = min(failures + 1, 30)
+                self._progress.reconnects += 1
+                log.warning("connection to PostgreSQL lost, trying again", cause=str(error), seconds=round(pause, 1))
+                await self._disconnect()
+                await asyncio.sleep(pause)
+
+    async def _disconnect(self) -> None:
+        repl, self._repl = self._repl, None
+        if repl is not None:
+            await repl.close()
+
+    async def _session(self) -> AsyncIterator[Batch]:
+        """From connecting to the end of the connection."""
+        sql = await connect(self._connection)
+        try:
+            await self._initial_statements(sql)
+            catalog = Catalog(sql)
+            if self.settings.snapshot_mode == "initial_only":
+                async for batch in self._initial_only(sql, catalog):
+                    yield batch
+                return
+            self._repl = await ReplicationConnection.connect(self._connection)
+            identity = await self._repl.identify_system()
+            self._check_identity(identity)
+            await self._ensure_publication(sql, catalog)
+            async for batch in self._from_slot(sql, catalog, identity):
+                yield batch
+        except psycopg.Error as error:
+            raise translate(error, self._connection, "a query failed") from error
+        finally:
+            await sql.close()
+            await self._disconnect()
+
+    async def _initial_statements(self, sql: psycopg.AsyncConnection) -> None:
+        text = self.settings.initial_statements
+        if text:
+            for statement in text.replace(";;", "\0").split(";"):
+                if statement.strip():
+                    await sql.execute(statement.replace("\0", ";").encode())
+
+    def _check_identity(self, identity: SystemIdentity) -> None:
+        """Rule 4: another cluster is never continued on."""
+        stored = snapshot_state(self._offset) if self._offset else None
+        known = self._identity.system_id if self._identity is not None else stored.system if stored else None
+        if known is not None and known != identity.system_id:
+            raise SlotLost(
+                "the server is another database cluster than before",
+                where=self._connection.where,
+                cause=f"system identifier {identity.system_id}, was {known}",
+                hint="connect to the original cluster, or delete the stored offset to begin with a new snapshot",
+                retriable=False,
+            )
+        if self._identity is not None and self._identity.timeline != identity.timeline:
+            log.warning("the server changed its timeline", was=self._identity.timeline, now=identity.timeline)
+        self._identity = identity
+
+    async def _ensure_publication(self, sql: psycopg.AsyncConnection, catalog: Catalog) -> None:
+        """Rule 5: before the slot, and never recreated."""
+        s = self.settings
+        operations = None
+        if s.raw.get("skipped.operations") is not None:
+            names = {"c": "insert", "u": "update", "d": "delete", "t": "truncate"}
+            operations = [n for op, n in names.items() if op not in s.skipped]
+        tables = [(t.schema, t.name) for t in await catalog.tables() if self._captures(t.schema, t.name)]
+        await ensure_publication(
+            sql, s.publication, s.autocreate, tables, operations=operations, via_root=s.via_root
+        )
+
+    def _captures(self, schema: str, table: str) -> bool:
+        return self._events.filters.table(schema, table)
+
+    # ---- where to begin
+
+    async def _from_slot(self, sql: psycopg.AsyncConnection, catalog: Catalog, identity: SystemIdentity) -> AsyncIterator[Batch]:
+        s, offset = self.settings, self._offset
+        slot = await slot_info(sql, s.slot)
+        done = offset is not None and snapshot_done(offset)
+        if slot is not None and slot.unusable:
+            if s.snapshot_mode != "when_needed":
+                raise self._lost(slot)
+            log.warning("the slot lost WAL; dropping it and taking a new snapshot", slot=s.slot, cause=slot.unusable)
+            await drop_slot(sql, s.slot)
+            slot, offset, done = None, None, False
+        if slot is None and offset is not None and not (s.snapshot_mode in ("when_needed", "always")):
+            raise self._missing(offset)
+        if slot is not None and offset is not None and self._slot_ahead(slot, offset):
+            if s.snapshot_mode != "when_needed":
+                raise self._skipped(slot, offset)
+            offset, done = None, False
+        if slot is None:
+            offset = None
+        wanted = s.snapshot_mode != "no_data" and (not done or (s.snapshot_mode == "always" and not self._snapshot_taken))
+        flow = (
+            self._new_slot(sql, catalog, identity, snapshot=wanted)
+            if slot is None
+            else self._existing_slot(sql, catalog, identity, slot, offset, snapshot=wanted)
+        )
+        async for batch in flow:
+            yield batch
+
+    def _slot_ahead(self, slot: SlotInfo, offset: Offset) -> bool:
+        """The slot moved past what we stored: the changes in between were given to somebody else."""
+        seen = reached(offset)
+        return seen is not None and slot.confirmed_flush is not None and slot.confirmed_flush > seen
+
+    def _lost(self, slot: SlotInfo) -> PycdcError:
+        return SlotLost(
+            f"the replication slot {slot.name!r} no longer holds the changes since the last confirmed position",
+            where=self._connection.where,
+            cause=slot.unusable or "",
+            hint=f"SELECT pg_drop_replication_slot('{slot.name}'); then start with snapshot.mode=when_needed, which reads "
+            "all tables again (deletes since then stay unknown to consumers)",
+        )  # fmt: skip
+
+    def _missing(self, offset: Offset) -> PycdcError:
+        return SlotLost(
+            f"the replication slot {self.settings.slot!r} is gone, and with it the changes since the stored offset",
+            where=self._connection.where,
+            cause=f"the offset is at {format_lsn(position(offset) or 0)}, pg_replication_slots has no such slot",
+            hint="set snapshot.mode=when_needed to make a new slot and read all tables again (deletes since then stay "
+            "unknown to consumers), or delete the stored offset",
+        )
+
+    def _skipped(self, slot: SlotInfo, offset: Offset) -> PycdcError:
+        return SlotLost(
+            f"the replication slot {slot.name!r} is ahead of the stored offset: changes in between are gone",
+            where=self._connection.where,
+            cause=f"confirmed_flush_lsn {format_lsn(slot.confirmed_flush or 0)}, stored offset {format_lsn(reached(offset) or 0)}; "
+            "the slot was recreated, advanced by hand or used by another consumer",
+            hint="set snapshot.mode=when_needed to read all tables again, or delete the stored offset to go on from the slot",
+        )  # fmt: skip
+
+    async def _new_slot(
+        self, sql: psycopg.AsyncConnection, catalog: Catalog, identity: SystemIdentity, *, snapshot: bool
+    ) -> AsyncIterator[Batch]:
+        """Rule 6: the slot's own exported snapshot is the state that the stream continues."""
+        repl = self._connected
+        created = await repl.create_slot(self.settings.slot, failover=self.settings.slot_failover, export_snapshot=snapshot)
+        log.info("slot created", slot=self.settings.slot, lsn=format_lsn(created.consistent_point))
+        writer = OffsetWriter()
+        if snapshot:
+            state = SnapshotState(self.settings.slot, identity.system_id, identity.timeline)
+            async for batch in self._snapshot(catalog, writer, state, created.consistent_point, created.snapshot or ""):
+                yield batch
+        await self._attach(created.consistent_point)
+        decoder = self._decoder(writer, None)
+        async for batch in self._stream(decoder, catalog, []):
+            yield batch
+
+    async def _existing_slot(
+        self, sql: psycopg.AsyncConnection, catalog: Catalog, identity: SystemIdentity, slot: SlotInfo,
+        offset: Offset | None, *, snapshot: bool,
+    ) -> AsyncIterator[Batch]:  # fmt: skip
+        """Go on from the stored offset, or from the slot's position; a snapshot by rule 7."""
+        start = (position(offset) if offset is not None else None) or slot.confirmed_flush or 0
+        if start > identity.wal_end:
+            log.warning(
+                "the stored offset is beyond the server's WAL; going on from the slot's position",
+                offset=format_lsn(start), wal_end=format_lsn(identity.wal_end),
+            )  # fmt: skip
+            start = slot.confirmed_flush or 0
+        writer = OffsetWriter(offset)
+        state: SnapshotState | None = None
+        if snapshot:
+            state = (snapshot_state(offset) if offset is not None and not snapshot_done(offset) else None) or SnapshotState(
+                slot.name, identity.system_id, identity.timeline
+            )
+            # before anything is published, so that a crash finds an unfinished snapshot and not a finished one
+            writer.snapshot = state
+            first = writer.at(start)
+            await self._context.store_offset(self.partition, first)
+            self._offset = first
+        await self._attach(start)
+        decoder = self._decoder(writer, start if offset is not None and offset.get("lsn_commit") else None)
+        rest: list[bytes] = []
+        if state is not None:
+            async for batch in self._catch_up_and_snapshot(sql, decoder, catalog, writer, state, rest):
+                yield batch
+        async for batch in self._stream(decoder, catalog, rest):
+            yield batch
+
+    @property
+    def _connected(self) -> ReplicationConnection:
+        assert self._repl is not None
+        return self._repl
+
+    async def _attach(self, lsn: int) -> None:
+        """START_REPLICATION; a busy slot is tried again slot.max.retries times."""
+        s = self.settings
+        extra = dict(p.split("=", 1) for p in (s.slot_params or "").split(";") if "=" in p)
+        for attempt in range(s.slot_retries + 1):
+            try:
+                await self._connected.start(s.slot, lsn, [s.publication], messages=True, extra=extra)
+                break
+            except SlotBusy as error:
+                if attempt == s.slot_retries:
+                    error.retriable = False
+                    raise
+                # the first tries are quick: after a crash the server needs a moment to notice that we died
+                pause = min(s.slot_retry_delay / 1000, 0.2 * 2**attempt)
+                log.warning("the slot is busy, trying again", slot=s.slot, seconds=pause, cause=error.cause)
+                await asyncio.sleep(pause)
+        self._connected.status_interval = min(self._connected.status_interval, s.status_interval / 1000)
+        log.info("streaming", slot=s.slot, lsn=format_lsn(lsn))
+
+    def _decoder(self, writer: OffsetWriter, last_commit: int | None) -> StreamDecoder:
+        return StreamDecoder(
+            self._events, writer, last_commit=last_commit, binary=self.settings.binary,
+            heartbeats=self.settings.heartbeat_interval > 0,
+        )  # fmt: skip
+
+    # ---- snapshots
+
+    async def _tables(self, catalog: Catalog, finished: Sequence[str]) -> list[Table]:
+        """What is to be read, by schema and name as the server sorts bytes."""
+        include = self.settings.snapshot_include
+        names = [
+            t for t in await catalog.tables()
+            if self._captures(t.schema, t.name)
+            and (not include or include.matches(f"{t.schema}.{t.name}"))
+            and f"{t.schema}.{t.name}" not in finished
+        ]  # fmt: skip
+        loaded = await catalog.load([t.oid for t in names])
+        return [loaded[t.oid] for t in names if t.oid in loaded]
+
+    def _override(self, table: Table) -> str | None:
+        if not self.settings.snapshot_overrides.matches(table.id):
+            return None
+        return self.settings.raw.get(f"snapshot.select.statement.overrides.{table.id}")
+
+    async def _snapshot(
+        self, catalog: Catalog, writer: OffsetWriter, state: SnapshotState, lsn: int, name: str
+    ) -> AsyncIterator[Batch]:
+        """Read the unfinished tables as of `lsn`; `name` is the exported snapshot, whose exporter stays idle."""
+        if self.settings.snapshot_delay:
+            await asyncio.sleep(self.settings.snapshot_delay / 1000)
+        conn = await connect(self._connection, autocommit=False)
+        try:
+            await self._initial_statements(conn)
+            await snapshot_transaction(conn, name)
+            xid, ts_us = await snapshot_facts(conn)
+            tables = await self._tables(Catalog(conn), state.tables)
+            await self._lock(conn, tables)
+            offset = writer.snapshot_start(lsn, xid, ts_us, state)
+            await self._context.store_offset(self.partition, offset)
+            log.info("snapshot started", tables=len(tables), lsn=format_lsn(lsn), finished=len(state.tables))
+            snapshot = Snapshot(
+                conn, tables, self._events, writer, self._progress,
+                lsn=lsn, xid=xid, ts_us=ts_us, overrides=self._override,
+            )  # fmt: skip
+            began = time.monotonic()
+            async for batch in snapshot.batches():
+                yield batch
+            self._snapshot_taken = True
+            log.info("snapshot completed", rows=self._progress.rows_total, seconds=round(time.monotonic() - began, 1))
+        except psycopg.Error as error:
+            raise translate(error, self._connection, "the snapshot failed") from error
+        finally:
+            await conn.close()
+
+    async def _lock(self, conn: psycopg.AsyncConnection, tables: Sequence[Table]) -> None:
+        if self.settings.snapshot_locking != "shared" or not tables:
+            return
+        from pycdc.postgres.session import quote_name
+
+        await conn.execute(f"SET lock_timeout = {self.settings.snapshot_lock_timeout}".encode())
+        names = ", ".join(f"{quote_name(t.schema)}.{quote_name(t.name)}" for t in tables)
+        await conn.execute(f"LOCK TABLE {names} IN ACCESS SHARE MODE".encode())
+
+    async def _initial_only(self, sql: psycopg.AsyncConnection, catalog: Catalog) -> AsyncIterator[Batch]:
+        """No slot, no publication: one consistent read, then done. An unfinished one starts again from nothing."""
+        if self._offset is not None and snapshot_done(self._offset):
+            return
+        row = await (await sql.execute("SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn, system_identifier::text FROM pg_control_system()")).fetchone()
+        if row is None:
+            raise SnapshotError(cause="the server gave no position")
+        state = SnapshotState("", str(row[1]), 0)
+        async for batch in self._snapshot(catalog, OffsetWriter(), state, int(row[0]), ""):
+            yield batch
+
+    async def _catch_up_and_snapshot(
+        self, sql: psycopg.AsyncConnection, decoder: StreamDecoder, catalog: Catalog, writer: OffsetWriter,
+        state: SnapshotState, rest: list[bytes],
+    ) -> AsyncIterator[Batch]:  # fmt: skip
+        """Rule 7. (a) stream to about the end of WAL; (b) a temporary slot gives point C1 and snapshot X1 while
+        streaming goes on; (c) stream what committed before C1; (d) read at X1. `rest` gets what was read beyond."""
+        row = await (await sql.execute("SELECT pg_current_wal_flush_lsn() - '0/0'::pg_lsn")).fetchone()
+        target = int(row[0]) if row is not None else 0
+        self._progress.phase = "catching up"
+        async for batch in self._until(decoder, catalog, rest, lambda: max(decoder.idle_lsn, decoder.last_commit or 0) >= target):
+            yield batch
+        other = await ReplicationConnection.connect(self._connection)
+        creation = asyncio.ensure_future(other.create_slot(f"{self.settings.slot[:50]}_pycdc_tmp", temporary=True))
+        try:
+            async for batch in self._until(decoder, catalog, rest, creation.done):
+                yield batch
+            created = await creation
+            decoder.stop_at = created.consistent_point
+            if decoder.idle_lsn >= created.consistent_point and not decoder.in_transaction:
+                decoder.stopped = True
+            async for batch in self._until(decoder, catalog, rest, lambda: decoder.stopped):
+                yield batch
+            decoder.stop_at, decoder.stopped = None, False
+            async for batch in self._snapshot(catalog, writer, state, created.consistent_point, created.snapshot or ""):
+                yield batch
+        finally:
+            creation.cancel()
+            await asyncio.gather(creation, return_exceptions=True)
+            await other.close()
+
+    async def _until(self, decoder: StreamDecoder, catalog: Catalog, rest: list[bytes], enough: Any) -> AsyncIterator[Batch]:
+        """Stream until `enough()`, looked at after every batch and while the stream is silent."""
+        while not enough():
+            batch = await self._next(decoder, catalog, rest)
+            if batch is not None:
+                yield batch
+
+    # ---- streaming
+
+    async def _stream(self, decoder: StreamDecoder, catalog: Catalog, rest: list[bytes]) -> AsyncIterator[Batch]:
+        """Batches for ever. Heartbeats and idle positions go out between them."""
+        s = self.settings
+        if s.streaming_delay:
+            await asyncio.sleep(s.streaming_delay / 1000)
+        self._progress.phase = "streaming"
+        beat_at = time.monotonic() if s.heartbeat_interval else float("inf")
+        xmin_at = 0.0
+        idle_sent = 0
+        while True:
+            if s.xmin_interval and time.monotonic() >= xmin_at:
+                await self._fetch_xmin(decoder, catalog)
+                xmin_at = time.monotonic() + s.xmin_interval / 1000
+            batch = await self._next(decoder, catalog, rest, beat_at)
+            if time.monotonic() >= beat_at and not decoder.in_transaction:
+                await self._heartbeat_query(catalog)
+                decoder.beat(time.time_ns())
+                beat = decoder.take()
+                batch = beat if batch is None else _joined(batch, beat)
+                beat_at = time.monotonic() + s.heartbeat_interval / 1000
+            if (batch is None or batch.offset is None) and not decoder.in_transaction and decoder.idle_lsn > max(
+                idle_sent, decoder.last_commit or 0
+            ):
+                idle_sent = decoder.idle_lsn
+                decoder.idle()
+                idle = decoder.take()
+                batch = idle if batch is None else _joined(batch, idle)
+            if batch is not None:
+                yield batch
+
+    async def _next(
+        self, decoder: StreamDecoder, catalog: Catalog, rest: list[bytes], until: float = float("inf")
+    ) -> Batch | None:
+        """The next batch; None after a short silence, or at `until` (monotonic seconds)."""
+        if rest:
+            payloads = rest[:]
+            rest.clear()
+        else:
+            limit = min(_IDLE_LOOK, max(until - time.monotonic(), 0.001))
+            try:
+                async with asyncio.timeout(limit):
+                    payloads = await self._connected.read(_READ_BYTES, _READ_MESSAGES)
+            except TimeoutError:
+                return None
+        self._progress.read_lsn = self._connected.received
+        taken = 0
+        while taken < len(payloads):
+            taken = decoder.feed(payloads, taken, time.time_ns())
+            if decoder.unknown is not None:
+                await self._learn(decoder, catalog)
+            if decoder.stopped:
+                rest.extend(payloads[taken:])
+                break
+        return decoder.take()
+
+    async def _learn(self, decoder: StreamDecoder, catalog: Catalog) -> None:
+        relation = decoder.unknown
+        assert relation is not None
+        if not self._captures(relation.schema, relation.name):
+            decoder.know(None)
+            return
+        known = (await catalog.load([relation.oid])).get(relation.oid)
+        types = await catalog.types([c.type_oid for c in relation.columns])
+        decoder.know(merge(relation, known, types))
+
+    async def _heartbeat_query(self, catalog: Catalog) -> None:
+        if self.settings.heartbeat_query:
+            try:
+                await catalog.conn.execute(self.settings.heartbeat_query.encode())
+            except psycopg.Error as error:
+                fault = translate(error, self._connection, "heartbeat.action.query failed")
+                if fault.retriable or error.sqlstate in ("57P01", "42P01"):
+                    raise fault from error
+                log.warning("heartbeat.action.query failed", cause=fault.cause)
+
+    async def _fetch_xmin(self, decoder: StreamDecoder, catalog: Catalog) -> None:
+        row = await (
+            await catalog.conn.execute(
+                "SELECT catalog_xmin::text::bigint FROM pg_replication_slots WHERE slot_name = %s", [self.settings.slot]
+            )
+        ).fetchone()
+        decoder.xmin = b"%d" % row[0] if row is not None and row[0] is not None else None
+
+
+def _joined(first: Batch, second: Batch) -> Batch:
+    return Batch(
+        first.runs + second.runs, second.offset or first.offset, 0, first.size + second.size,
+        max(first.source_ts_us, second.source_ts_us),
+    )  # fmt: skip
+
+
