@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import struct
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, Self
 
 import msgspec
@@ -24,11 +24,11 @@ from pycdc.postgres.pgoutput import EPOCH_US
 from pycdc.postgres.session import (
     ConnectionSettings,
     connect_replication,
-    explain,
     quote_literal,
     quote_name,
     translate,
 )
+from pycdc.postgres.wire import TLS_EXTRA_READS, Wire, translate_result
 
 #: First bytes of the payloads that `read` hands out.
 XLOGDATA: Final = ord("w")
@@ -47,11 +47,6 @@ _START_LIMIT: Final = 60.0
 #: How long `close` waits for the server's CopyDone. In the middle of a long transaction it comes only behind
 #: that transaction; then the connection is simply cut, which frees the slot as well.
 _CLOSE_LIMIT: Final = 1.0
-#: With TLS a record of up to 16 KiB may lie decrypted inside libpq, which no readiness of the socket tells.
-#: libpq keeps 8 KiB free per read, so two more reads empty one record; a record that arrives in between and
-#: is read in part is found when this many seconds of silence have passed.
-_TLS_EXTRA_READS: Final = 2
-_TLS_WAIT: Final = 0.25
 #: Seconds to let data gather when the server sends steadily but slower than we read; otherwise every two or
 #: three messages would cost a turn of the loop. It follows only upon a batch smaller than _FEW that was given
 #: out just now, so that a row after a pause is never delayed.
@@ -82,15 +77,13 @@ class ReplicationConnection:
     def __init__(self, conn: psycopg.AsyncConnection, settings: ConnectionSettings) -> None:
         self._conn = conn
         self._pgconn = conn.pgconn
+        self._wire = Wire(conn)
         self._settings = settings
         self._loop = asyncio.get_running_loop()
-        # Kept, because libpq forgets it when the connection breaks, and the loop must be told to forget it too.
-        self._socket = conn.pgconn.socket
-        self._tls = conn.pgconn.ssl_in_use
         self._what = "the replication connection ended"
         self._streaming = False
+        self._floor = 0
         self._timer: asyncio.TimerHandle | None = None
-        self._waiter: asyncio.Future[None] | None = None
         #: Why nothing more will come; raised once what arrived before it has been read.
         self._failure: PycdcError | None = None
         self._ended = False
@@ -98,7 +91,7 @@ class ReplicationConnection:
         self._heard = False
         self._gather = False
         self._given = 0.0
-        #: Up to here the server may forget: what `confirm` was given.
+        #: Up to here the server may forget: what `confirm` was given; 0, which the server ignores, before that.
         self.flushed = 0
         #: The highest WAL position seen in the stream.
         self.received = 0
@@ -207,7 +200,7 @@ class ReplicationConnection:
         what = f"cannot stream from the replication slot {slot!r}"
         try:
             async with asyncio.timeout(_START_LIMIT):
-                result = await self._start_copy(command.encode())
+                result = await self._wire.query(command.encode())
         except TimeoutError:
             raise ConnectionLost(
                 what, where=self._settings.where, cause=f"the server did not answer within {_START_LIMIT:g} s"
@@ -215,12 +208,11 @@ class ReplicationConnection:
         except psycopg.Error as error:
             raise translate(error, self._settings, what) from None
         if result.status != pq.ExecStatus.COPY_BOTH:
-            while self._pgconn.get_result() is not None:
-                pass  # the connection takes another command afterwards: a busy slot is tried again
-            raise self._of_result(result, what)
+            await self._wire.results()  # the connection takes another command: a busy slot is tried again
+            raise translate_result(result, self._settings, what)
         self._what = f"streaming from the replication slot {slot!r} ended"
         self._streaming = True
-        self.flushed = max(self.flushed, lsn)
+        self._floor = lsn
         self._tick()
 
     async def _interval(self) -> float:
@@ -230,19 +222,6 @@ class ReplicationConnection:
         )
         milliseconds = int(str(row[0]))
         return min(_LONGEST_INTERVAL, milliseconds / 3000) if milliseconds else _LONGEST_INTERVAL
-
-    async def _start_copy(self, command: bytes) -> pq.abc.PGresult:
-        """`command` through libpq: psycopg's cursor does not know COPY BOTH."""
-        self._pgconn.send_query(command)
-        while self._pgconn.flush():
-            await self._ready(self._loop.add_writer, self._loop.remove_writer)
-        while self._pgconn.is_busy():
-            await self._readable()
-            self._pgconn.consume_input()
-        result = self._pgconn.get_result()
-        if result is None:
-            raise psycopg.OperationalError("the server gave no result")
-        return result
 
     async def read(self, limit_bytes: int = 1 << 20, limit_messages: int = 2000) -> list[bytes]:
         """The payloads that have arrived, at least one, in order: XLogData and keepalives with their headers.
@@ -263,7 +242,7 @@ class ReplicationConnection:
                 self._failure = await self._reason()
             if self._failure is not None:
                 raise self._failure
-            await self._readable()
+            await self._wire.readable()
 
     def _drain(self, limit_bytes: int, limit_messages: int) -> list[bytes]:
         """What libpq holds and the socket has now. Never waits; the end of the stream is noted in `_ended`."""
@@ -287,7 +266,7 @@ class ReplicationConnection:
                 elif length == 0:
                     if not fresh:
                         fresh = True
-                        reads_left = _TLS_EXTRA_READS if self._tls else 0
+                        reads_left = TLS_EXTRA_READS if self._wire.tls else 0
                     elif reads_left == 0:
                         break
                     else:
@@ -319,33 +298,22 @@ class ReplicationConnection:
         """Why the stream ended: the server's error if it sent one."""
         try:
             async with asyncio.timeout(_CLOSE_LIMIT):
-                while self._pgconn.is_busy():
-                    await self._readable()
-                    self._pgconn.consume_input()
-                while (result := self._pgconn.get_result()) is not None:
-                    if result.status == pq.ExecStatus.FATAL_ERROR and result.error_field(pq.DiagnosticField.SQLSTATE):
-                        return self._of_result(result, self._what)
-                    if result.status in _COPYING:
-                        break
+                for result in await self._wire.results():
+                    if result.error_field(pq.DiagnosticField.SQLSTATE):
+                        return translate_result(result, self._settings, self._what)
         except (TimeoutError, psycopg.Error) as error:
             self._end_text = self._end_text or str(error)
         text = self._end_text or "the server closed the stream"
         return ConnectionLost(self._what, where=self._settings.where, cause=text.strip())
 
-    def _of_result(self, result: pq.abc.PGresult, what: str) -> PycdcError:
-        def field(code: pq.DiagnosticField) -> str:
-            return (result.error_field(code) or b"").decode("utf-8", "replace")
-
-        lines = [field(pq.DiagnosticField.MESSAGE_PRIMARY), field(pq.DiagnosticField.MESSAGE_DETAIL)]
-        text = "\n".join(line for line in lines if line) or result.get_error_message()
-        return explain(field(pq.DiagnosticField.SQLSTATE) or None, text, self._settings, what)
-
     def confirm(self, lsn: int) -> None:
         """Everything before `lsn` is safe: the server may forget it. Told to it at once; never goes back.
 
-        After the connection was lost it is without effect: the next one begins at the stored offset.
+        Nothing below the start of the stream is told. After the connection was lost it is without effect: the
+        next one begins at the stored offset.
         """
-        if lsn > self.flushed:
+        # Older servers let a slot go back when a status says so, and would decode removed WAL: hence the floor.
+        if lsn > self.flushed and lsn >= self._floor:
             self.flushed = lsn
             if self._streaming:
                 self._send_status()
@@ -367,55 +335,11 @@ class ReplicationConnection:
         status = _STATUS.pack(ord("r"), written, self.flushed, self.flushed, now, ask)
         try:
             self._pgconn.put_copy_data(status)
-            self._flush()
+            self._wire.flush_later()
         except psycopg.Error as error:
             # What has arrived may still be read; the reader meets the end by itself, a waiting one is woken.
             self._end_text = self._end_text or str(error)
-            self._wake()
-
-    def _flush(self) -> None:
-        """Send what libpq holds; the rest when the socket takes it."""
-        if self._pgconn.flush():
-            self._loop.add_writer(self._socket, self._flush_more)
-
-    def _flush_more(self) -> None:
-        try:
-            if self._pgconn.flush():
-                return
-        except psycopg.Error as error:
-            self._end_text = self._end_text or str(error)
-            self._wake()
-        self._loop.remove_writer(self._socket)
-
-    # ---- waiting
-
-    async def _readable(self) -> None:
-        await self._ready(self._loop.add_reader, self._loop.remove_reader, _TLS_WAIT if self._tls else None)
-
-    async def _ready(
-        self,
-        add: Callable[[int, Callable[[], None]], object],
-        remove: Callable[[int], object],
-        limit: float | None = None,
-    ) -> None:
-        """Until the socket is ready, `_wake` is called or `limit` seconds have passed.
-
-        Watched only while waited for: a paused reader's socket stays readable and would spin the loop.
-        """
-        self._waiter = self._loop.create_future()
-        timer = None if limit is None else self._loop.call_later(limit, self._wake)
-        add(self._socket, self._wake)
-        try:
-            await self._waiter
-        finally:
-            remove(self._socket)
-            if timer is not None:
-                timer.cancel()
-            self._waiter = None
-
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+            self._wire.wake()
 
     # ---- the end
 
@@ -430,7 +354,7 @@ class ReplicationConnection:
                 await self._say_goodbye()
         finally:
             self._streaming = False
-            self._loop.remove_writer(self._socket)
+            self._wire.forget()
             await self._conn.close()
 
     async def _say_goodbye(self) -> None:
@@ -440,9 +364,9 @@ class ReplicationConnection:
                 self._send_status()
                 self._pgconn.put_copy_end()
                 while self._pgconn.flush():
-                    await self._ready(self._loop.add_writer, self._loop.remove_writer)
+                    await self._wire.writable()
                 while self._drain(1 << 20, 2000) or not self._ended:
-                    await self._readable()
+                    await self._wire.readable()
                 await self._reason()
         except (TimeoutError, psycopg.Error):
             return  # it is cut instead
@@ -453,8 +377,6 @@ class ReplicationConnection:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-
-_COPYING: Final = (pq.ExecStatus.COPY_BOTH, pq.ExecStatus.COPY_IN, pq.ExecStatus.COPY_OUT)
 
 #: What a new slot waits for, the oldest first.
 _WRITING_TRANSACTIONS: Final = """
