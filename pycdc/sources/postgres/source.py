@@ -14,6 +14,7 @@ import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, ClassVar
 
+import msgspec
 import psycopg
 import structlog
 
@@ -29,7 +30,7 @@ from pycdc.postgres.copy import snapshot_transaction
 from pycdc.postgres.publication import ensure_publication
 from pycdc.postgres.replication import ReplicationConnection, SystemIdentity
 from pycdc.postgres.session import ConnectionSettings, connect, translate
-from pycdc.postgres.slot import SlotInfo, drop_slot, slot_info
+from pycdc.postgres.slot import SlotInfo, drop_slot, require_covers, require_usable, slot_info
 from pycdc.sources.postgres import setup
 from pycdc.sources.postgres.config import PostgresSourceConfig
 from pycdc.sources.postgres.decoder import StreamDecoder
@@ -176,14 +177,15 @@ class PostgresSource:
     async def _ensure_publication(self, sql: psycopg.AsyncConnection, catalog: Catalog) -> None:
         """Rule 5: before the slot, and never recreated."""
         s = self.settings
-        operations = None
+        operations: list[str] = []
         if s.raw.get("skipped.operations") is not None:
             names = {"c": "insert", "u": "update", "d": "delete", "t": "truncate"}
             operations = [n for op, n in names.items() if op not in s.skipped]
-        tables = [(t.schema, t.name) for t in await catalog.tables() if self._captures(t.schema, t.name)]
+        tables = [t for t in await catalog.tables() if self._captures(t.schema, t.name)]
         await ensure_publication(
-            sql, s.publication, s.autocreate, tables, operations=operations, via_root=s.via_root
-        )
+            sql, s.publication, s.autocreate, tables,  # type: ignore[arg-type]
+            publish=operations, via_partition_root=s.via_root, settings=self._connection,
+        )  # fmt: skip
 
     def _captures(self, schema: str, table: str) -> bool:
         return self._events.filters.table(schema, table)
@@ -194,17 +196,22 @@ class PostgresSource:
         s, offset = self.settings, self._offset
         slot = await slot_info(sql, s.slot)
         done = offset is not None and snapshot_done(offset)
-        if slot is not None and slot.unusable:
+        if slot is not None and slot.lost:
             if s.snapshot_mode != "when_needed":
-                raise self._lost(slot)
-            log.warning("the slot lost WAL; dropping it and taking a new snapshot", slot=s.slot, cause=slot.unusable)
+                require_usable(slot, s.slot, s.dbname)  # raises
+            log.warning("the slot lost WAL; dropping it and taking a new snapshot", slot=s.slot, cause=slot.lost)
             await drop_slot(sql, s.slot)
             slot, offset, done = None, None, False
-        if slot is None and offset is not None and not (s.snapshot_mode in ("when_needed", "always")):
-            raise self._missing(offset)
-        if slot is not None and offset is not None and self._slot_ahead(slot, offset):
+        if slot is not None:
+            # a busy one may be our own walsender of a moment ago: attaching to it is tried again
+            require_usable(msgspec.structs.replace(slot, active_pid=None), s.slot, s.dbname)
+        elif offset is not None and s.snapshot_mode not in ("when_needed", "always"):
+            require_usable(None, s.slot, s.dbname)  # raises
+        seen = reached(offset) if offset is not None else None
+        if slot is not None and seen is not None and seen < (slot.confirmed_flush_lsn or 0):
             if s.snapshot_mode != "when_needed":
-                raise self._skipped(slot, offset)
+                require_covers(slot, seen)  # raises
+            log.warning("the slot is ahead of the stored offset; taking a new snapshot", slot=s.slot)
             offset, done = None, False
         if slot is None:
             offset = None
@@ -216,38 +223,6 @@ class PostgresSource:
         )
         async for batch in flow:
             yield batch
-
-    def _slot_ahead(self, slot: SlotInfo, offset: Offset) -> bool:
-        """The slot moved past what we stored: the changes in between were given to somebody else."""
-        seen = reached(offset)
-        return seen is not None and slot.confirmed_flush is not None and slot.confirmed_flush > seen
-
-    def _lost(self, slot: SlotInfo) -> PycdcError:
-        return SlotLost(
-            f"the replication slot {slot.name!r} no longer holds the changes since the last confirmed position",
-            where=self._connection.where,
-            cause=slot.unusable or "",
-            hint=f"SELECT pg_drop_replication_slot('{slot.name}'); then start with snapshot.mode=when_needed, which reads "
-            "all tables again (deletes since then stay unknown to consumers)",
-        )  # fmt: skip
-
-    def _missing(self, offset: Offset) -> PycdcError:
-        return SlotLost(
-            f"the replication slot {self.settings.slot!r} is gone, and with it the changes since the stored offset",
-            where=self._connection.where,
-            cause=f"the offset is at {format_lsn(position(offset) or 0)}, pg_replication_slots has no such slot",
-            hint="set snapshot.mode=when_needed to make a new slot and read all tables again (deletes since then stay "
-            "unknown to consumers), or delete the stored offset",
-        )
-
-    def _skipped(self, slot: SlotInfo, offset: Offset) -> PycdcError:
-        return SlotLost(
-            f"the replication slot {slot.name!r} is ahead of the stored offset: changes in between are gone",
-            where=self._connection.where,
-            cause=f"confirmed_flush_lsn {format_lsn(slot.confirmed_flush or 0)}, stored offset {format_lsn(reached(offset) or 0)}; "
-            "the slot was recreated, advanced by hand or used by another consumer",
-            hint="set snapshot.mode=when_needed to read all tables again, or delete the stored offset to go on from the slot",
-        )  # fmt: skip
 
     async def _new_slot(
         self, sql: psycopg.AsyncConnection, catalog: Catalog, identity: SystemIdentity, *, snapshot: bool
@@ -263,7 +238,7 @@ class PostgresSource:
                 yield batch
         await self._attach(created.consistent_point)
         decoder = self._decoder(writer, None)
-        async for batch in self._stream(decoder, catalog, []):
+        async for batch in self._stream(sql, decoder, catalog, []):
             yield batch
 
     async def _existing_slot(
@@ -271,31 +246,30 @@ class PostgresSource:
         offset: Offset | None, *, snapshot: bool,
     ) -> AsyncIterator[Batch]:  # fmt: skip
         """Go on from the stored offset, or from the slot's position; a snapshot by rule 7."""
-        start = (position(offset) if offset is not None else None) or slot.confirmed_flush or 0
+        start = (position(offset) if offset is not None else None) or slot.confirmed_flush_lsn or 0
         if start > identity.wal_end:
             log.warning(
                 "the stored offset is beyond the server's WAL; going on from the slot's position",
                 offset=format_lsn(start), wal_end=format_lsn(identity.wal_end),
             )  # fmt: skip
-            start = slot.confirmed_flush or 0
+            start = slot.confirmed_flush_lsn or 0
         writer = OffsetWriter(offset)
         state: SnapshotState | None = None
         if snapshot:
             state = (snapshot_state(offset) if offset is not None and not snapshot_done(offset) else None) or SnapshotState(
                 slot.name, identity.system_id, identity.timeline
             )
-            # before anything is published, so that a crash finds an unfinished snapshot and not a finished one
             writer.snapshot = state
-            first = writer.at(start)
-            await self._context.store_offset(self.partition, first)
-            self._offset = first
+            if offset is None or snapshot_done(offset):
+                # before anything is published, so that a crash finds an unfinished snapshot and not a finished one
+                await self._store(writer.at(start))
         await self._attach(start)
         decoder = self._decoder(writer, start if offset is not None and offset.get("lsn_commit") else None)
         rest: list[bytes] = []
         if state is not None:
             async for batch in self._catch_up_and_snapshot(sql, decoder, catalog, writer, state, rest):
                 yield batch
-        async for batch in self._stream(decoder, catalog, rest):
+        async for batch in self._stream(sql, decoder, catalog, rest):
             yield batch
 
     @property
@@ -353,15 +327,17 @@ class PostgresSource:
         """Read the unfinished tables as of `lsn`; `name` is the exported snapshot, whose exporter stays idle."""
         if self.settings.snapshot_delay:
             await asyncio.sleep(self.settings.snapshot_delay / 1000)
-        conn = await connect(self._connection, autocommit=False)
+        conn = await connect(self._connection)
         try:
             await self._initial_statements(conn)
-            await snapshot_transaction(conn, name)
+            await snapshot_transaction(conn, name or None, settings=self._connection)
             xid, ts_us = await snapshot_facts(conn)
             tables = await self._tables(Catalog(conn), state.tables)
             await self._lock(conn, tables)
             offset = writer.snapshot_start(lsn, xid, ts_us, state)
-            await self._context.store_offset(self.partition, offset)
+            if self._offset is None:
+                # On a slot that existed, events before `lsn` may be in flight: their batches carry the offset.
+                await self._store(offset)
             log.info("snapshot started", tables=len(tables), lsn=format_lsn(lsn), finished=len(state.tables))
             snapshot = Snapshot(
                 conn, tables, self._events, writer, self._progress,
@@ -377,6 +353,12 @@ class PostgresSource:
         finally:
             await conn.close()
 
+    async def _store(self, offset: Offset) -> None:
+        """Make an offset durable that no batch carries; never before what was handed out is acknowledged."""
+        await self._context.settle()
+        await self._context.store_offset(self.partition, offset)
+        self._offset = offset
+
     async def _lock(self, conn: psycopg.AsyncConnection, tables: Sequence[Table]) -> None:
         if self.settings.snapshot_locking != "shared" or not tables:
             return
@@ -390,6 +372,7 @@ class PostgresSource:
         """No slot, no publication: one consistent read, then done. An unfinished one starts again from nothing."""
         if self._offset is not None and snapshot_done(self._offset):
             return
+        self._offset = None
         row = await (await sql.execute("SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn, system_identifier::text FROM pg_control_system()")).fetchone()
         if row is None:
             raise SnapshotError(cause="the server gave no position")
@@ -436,7 +419,9 @@ class PostgresSource:
 
     # ---- streaming
 
-    async def _stream(self, decoder: StreamDecoder, catalog: Catalog, rest: list[bytes]) -> AsyncIterator[Batch]:
+    async def _stream(
+        self, sql: psycopg.AsyncConnection, decoder: StreamDecoder, catalog: Catalog, rest: list[bytes]
+    ) -> AsyncIterator[Batch]:
         """Batches for ever. Heartbeats and idle positions go out between them."""
         s = self.settings
         if s.streaming_delay:
@@ -447,11 +432,11 @@ class PostgresSource:
         idle_sent = 0
         while True:
             if s.xmin_interval and time.monotonic() >= xmin_at:
-                await self._fetch_xmin(decoder, catalog)
+                await self._fetch_xmin(decoder, sql)
                 xmin_at = time.monotonic() + s.xmin_interval / 1000
             batch = await self._next(decoder, catalog, rest, beat_at)
             if time.monotonic() >= beat_at and not decoder.in_transaction:
-                await self._heartbeat_query(catalog)
+                await self._heartbeat_query(sql)
                 decoder.beat(time.time_ns())
                 beat = decoder.take()
                 batch = beat if batch is None else _joined(batch, beat)
@@ -501,19 +486,19 @@ class PostgresSource:
         types = await catalog.types([c.type_oid for c in relation.columns])
         decoder.know(merge(relation, known, types))
 
-    async def _heartbeat_query(self, catalog: Catalog) -> None:
+    async def _heartbeat_query(self, sql: psycopg.AsyncConnection) -> None:
         if self.settings.heartbeat_query:
             try:
-                await catalog.conn.execute(self.settings.heartbeat_query.encode())
+                await sql.execute(self.settings.heartbeat_query.encode())
             except psycopg.Error as error:
                 fault = translate(error, self._connection, "heartbeat.action.query failed")
                 if fault.retriable or error.sqlstate in ("57P01", "42P01"):
                     raise fault from error
                 log.warning("heartbeat.action.query failed", cause=fault.cause)
 
-    async def _fetch_xmin(self, decoder: StreamDecoder, catalog: Catalog) -> None:
+    async def _fetch_xmin(self, decoder: StreamDecoder, sql: psycopg.AsyncConnection) -> None:
         row = await (
-            await catalog.conn.execute(
+            await sql.execute(
                 "SELECT catalog_xmin::text::bigint FROM pg_replication_slots WHERE slot_name = %s", [self.settings.slot]
             )
         ).fetchone()

@@ -1,0 +1,221 @@
+"""SourceTask: a source, its encoder, Kafka's producer and the offset store, in one loop.
+
+Order of acts, the idle paths included: events acknowledged, then the offset record stored, then the source
+told to confirm. The ledger decides what the acknowledged prefix is; nothing here goes around it. When the
+producer has to be rebuilt, the source is opened anew at the stored offset: duplicates, never a gap.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from itertools import repeat
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from pycdc.errors import PycdcError, ProduceError
+from pycdc.kafka.murmur2 import partition_for
+from pycdc.model.ledger import Ledger
+from pycdc.model.template import Leaf
+from pycdc.plan import Chain, Encoded, Encoder
+from pycdc.plugins.contracts import Offset, Progress, Source, SourceContext
+
+if TYPE_CHECKING:
+    from pycdc.kafka.offsets import OffsetStore
+    from pycdc.kafka.producer import BatchSender
+    from pycdc.kafka.topics import Topics
+
+log = structlog.get_logger(__name__)
+
+#: How long an orderly stop may wait for acknowledgements: Docker kills after 10 s.
+_STOP_LIMIT = 6.0
+#: Pauses before the producer is rebuilt, seconds.
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
+
+
+class SourceTask:
+    """One source connector's only task."""
+
+    def __init__(
+        self,
+        name: str,
+        make_source: Callable[[], Source],
+        encoder: Encoder,
+        store: OffsetStore,
+        make_sender: Callable[[Ledger[Offset]], BatchSender],
+        topics: Topics,
+        *,
+        queue_bytes: int,
+        flush_interval: float,
+        progress: Progress | None = None,
+        on_batch: Callable[[SourceTask], None] = lambda _task: None,
+    ) -> None:
+        self.name = name
+        self._make_source = make_source
+        self._encoder = encoder
+        self._store = store
+        self._make_sender = make_sender
+        self._topics = topics
+        self._queue_bytes = queue_bytes
+        self._flush_interval = flush_interval
+        self.progress = progress or Progress()
+        self._on_batch = on_batch
+        self.encoder = encoder
+        self.source: Source
+        self.sender: BatchSender
+        self.ledger: Ledger[Offset] = Ledger()
+        #: Records handed to the producer since the task began, and raw bytes read.
+        self.records = 0
+        self.bytes_read = 0
+        self.source_ts_us = 0
+        self.rebuilds = 0
+        self.records_by_topic: dict[str, int] = {}
+        self._sequence = 0
+        self._unsent: Offset | None = None
+        self._storing = asyncio.Lock()
+        self._known_topics: dict[str, int] = {}
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until `stop` is set, the source is done, or a fault that no retry mends (raised)."""
+        pause = _FIRST_PAUSE
+        while True:
+            began = time.monotonic()
+            try:
+                await self._once(stop)
+                return
+            except ProduceError as error:
+                if not error.retriable or stop.is_set():
+                    raise
+                if time.monotonic() - began > 10 * _LONGEST_PAUSE:
+                    pause = _FIRST_PAUSE
+                self.rebuilds += 1
+                log.warning("rebuilding the producer; events since the stored offset are sent again", cause=str(error), seconds=pause)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, _LONGEST_PAUSE)
+
+    async def _once(self, stop: asyncio.Event) -> None:
+        self.ledger = Ledger()
+        self._unsent = None
+        self.source = self._make_source()
+        self.sender = self._make_sender(self.ledger)
+        try:
+            await self.sender.start()
+            context = SourceContext(self.name, "0", self._load, self._put, self._settle, self.progress)
+            await self.source.open(context)
+            async with asyncio.TaskGroup() as group:
+                flusher = group.create_task(self._flush_regularly())
+                pump = group.create_task(self._pump())
+                stopper = group.create_task(stop.wait())
+                await asyncio.wait((pump, stopper), return_when=asyncio.FIRST_COMPLETED)
+                for task in (pump, stopper, flusher):
+                    task.cancel()
+            await self._finish()
+        except BaseExceptionGroup as group_error:
+            raise _first_fault(group_error) from None
+        finally:
+            await self._close()
+
+    async def _finish(self) -> None:
+        """Everything handed out is acknowledged and stored before we leave, within the limit."""
+        try:
+            async with asyncio.timeout(_STOP_LIMIT):
+                await self._settle()
+        except TimeoutError:
+            log.warning("stopping with unacknowledged events; they are sent again at the next start")
+
+    async def _close(self) -> None:
+        for close in (self.source.close, self.sender.stop):
+            try:
+                async with asyncio.timeout(_STOP_LIMIT):
+                    await close()
+            except (TimeoutError, PycdcError) as error:
+                log.warning("closing took too long or failed", cause=str(error))
+
+    # ---- offsets
+
+    async def _load(self, partition: Mapping[str, str]) -> Offset | None:
+        return await self._store.get(self.name, partition)
+
+    async def _put(self, partition: Mapping[str, str], offset: Offset) -> None:
+        await self._store.put(self.name, partition, offset)
+
+    async def _flush_regularly(self) -> None:
+        while True:
+            await asyncio.sleep(self._flush_interval)
+            await self._store_settled()
+
+    async def _store_settled(self) -> None:
+        """Store the acknowledged prefix's offset, then confirm it. One at a time, or an older one could win."""
+        async with self._storing:
+            offset = self.ledger.settled()
+            if offset is not None:
+                await self._store.put(self.name, self.source.partition, offset)
+                await self.source.confirm(offset)
+
+    async def _settle(self) -> None:
+        await self.sender.flush()
+        await self._store_settled()
+
+    # ---- events
+
+    async def _pump(self) -> None:
+        while True:
+            batch = await self.source.read()
+            if batch is None:
+                return
+            for run in batch.runs:
+                for encoded in self._encoder.encode(run):
+                    await self._append(encoded)
+            if batch.offset is not None:
+                self.ledger.mark(self._sequence, batch.offset)
+            self.bytes_read += batch.size
+            self.source_ts_us = batch.source_ts_us or self.source_ts_us
+            self.sender.flush_soon()
+            self._on_batch(self)
+            if self.sender.buffered_bytes > self._queue_bytes:
+                await self.sender.room(self._queue_bytes)
+
+    async def _append(self, encoded: Encoded) -> None:
+        topic = encoded.topic
+        count = self._known_topics.get(topic)
+        if count is None:
+            await self._topics.ensure_topic(topic)
+            count = self._known_topics[topic] = await self.sender.partitions(topic)
+        first, self._sequence = self._sequence, self._sequence + len(encoded.values)
+        self.records += len(encoded.values)
+        self.records_by_topic[topic] = self.records_by_topic.get(topic, 0) + len(encoded.values)
+        if encoded.partition is not None or count == 1:
+            self._send(encoded, encoded.partition or 0, range(first, self._sequence))
+            return
+        lanes: dict[int, list[int]] = {}
+        for i, key in enumerate(encoded.keys):
+            lanes.setdefault(partition_for(key, count) if key is not None else first % count, []).append(i)
+        for partition, picks in lanes.items():
+            self._send(_picked(encoded, picks), partition, [first + i for i in picks])
+
+    def _send(self, encoded: Encoded, partition: int, sequence: Any) -> None:
+        self.sender.append_run(
+            encoded.topic, partition, encoded.keys, encoded.values, encoded.headers, sequence, encoded.timestamps
+        )
+
+
+def _picked(encoded: Encoded, picks: list[int]) -> Encoded:
+    return Encoded(
+        encoded.topic,
+        encoded.partition,
+        [encoded.keys[i] for i in picks],
+        [encoded.values[i] for i in picks],
+        [encoded.headers[i] for i in picks],
+        None if encoded.timestamps is None else [encoded.timestamps[i] for i in picks],
+    )
+
+
+def _first_fault(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The fault that ended the task group; its siblings were only cancelled."""
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            return _first_fault(error)
+        return error
+    return group
