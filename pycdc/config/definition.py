@@ -114,6 +114,7 @@ class Property(Generic[T]):
         importance: str = "MEDIUM",
         old_names: tuple[str, ...] = (),
         ignored: str = "",
+        old_values: Mapping[str, str] | None = None,
     ) -> None:
         self.name = name
         self.kind = kind
@@ -125,6 +126,8 @@ class Property(Generic[T]):
         self.old_names = old_names
         #: Why the key has no effect here, for keys that are accepted with a warning.
         self.ignored = ignored
+        #: Values of older releases -> today's, mapped with a warning.
+        self.old_values = dict(old_values or {})
 
     def __set_name__(self, owner: type, attribute: str) -> None:
         self.attribute = attribute
@@ -186,6 +189,11 @@ class ConfigDef:
         return self
 
     @classmethod
+    def reads(cls, key: str) -> bool:
+        """Whether this definition knows `key`, by name, by an old name or by a prefix."""
+        return key.startswith(cls.prefixes) or any(key == p.name or key in p.old_names for p in cls.properties())
+
+    @classmethod
     def of(cls, **values: Any) -> Self:
         """An instance with these attribute values and defaults for the rest; for tests and embedding."""
         self = cls.__new__(cls)
@@ -198,6 +206,10 @@ class ConfigDef:
 
     def check(self, faults: list[Fault]) -> None:
         """Rules between properties. Called only when every single value is right."""
+
+    def warnings(self) -> Iterator[str]:
+        """What is accepted but should be known: deprecated ways, options without effect. Never values."""
+        return iter(())
 
     def with_prefix(self, prefix: str) -> dict[str, str]:
         """The raw entries whose keys begin with `prefix`, the prefix removed."""

@@ -156,6 +156,16 @@ class Transform(Protocol):
         """The new record, or None to drop it. Never changes its argument."""
 
 
+class Predicate(Protocol):
+    """Chooses the records that a transform applies to."""
+
+    config: ClassVar[type[ConfigDef]]
+
+    def __init__(self, settings: ConfigDef) -> None: ...
+
+    def test(self, record: Record) -> bool: ...
+
+
 class SinkContext(msgspec.Struct):
     """What the runtime hands to a sink."""
 

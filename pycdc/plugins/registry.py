@@ -1,0 +1,155 @@
+"""Class names -> classes, imported when they are used.
+
+A connector, converter, transform or predicate is found by its original's full name, by that name's last
+part where it is unique (as Connect's plugin aliases), by a short native name, or through an entry point of
+the groups `pycdc.connectors`, `.converters`, `.transforms` and `.predicates`. Nothing is imported to list
+names: start-up pays only for what the configuration names.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Iterable, Mapping
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Final
+
+Kind = str
+SOURCE: Final = "source"
+SINK: Final = "sink"
+CONVERTER: Final = "converter"
+TRANSFORM: Final = "transform"
+PREDICATE: Final = "predicate"
+
+_POSTGRES = "pycdc.sources.postgres:PostgresSource"
+_POSTGRES_SINK = "pycdc.sinks.postgres:PostgresSink"
+_CLICKHOUSE_SINK = "pycdc.sinks.clickhouse:ClickHouseSink"
+
+TABLE: Final[Mapping[Kind, Mapping[str, str]]] = {
+    SOURCE: {
+        "io.debezium.connector.postgresql.PostgresConnector": _POSTGRES,
+        "postgres": _POSTGRES,
+    },
+    SINK: {
+        "io.confluent.connect.jdbc.JdbcSinkConnector": _POSTGRES_SINK,
+        "io.debezium.connector.jdbc.JdbcSinkConnector": _POSTGRES_SINK,
+        "jdbc-sink": _POSTGRES_SINK,
+        "com.clickhouse.kafka.connect.ClickHouseSinkConnector": _CLICKHOUSE_SINK,
+        "clickhouse": _CLICKHOUSE_SINK,
+    },
+    CONVERTER: {
+        "org.apache.kafka.connect.json.JsonConverter": "pycdc.converters.json:JsonConverter",
+        "org.apache.kafka.connect.storage.StringConverter": "pycdc.converters.string:StringConverter",
+        "org.apache.kafka.connect.storage.SimpleHeaderConverter": "pycdc.converters.simple_header:SimpleHeaderConverter",
+        "org.apache.kafka.connect.converters.ByteArrayConverter": "pycdc.converters.bytes:ByteArrayConverter",
+    },
+    TRANSFORM: {
+        "io.debezium.transforms.ExtractNewRecordState": "pycdc.transforms.unwrap:ExtractNewRecordState",
+        "org.apache.kafka.connect.transforms.RegexRouter": "pycdc.transforms.regex_router:RegexRouter",
+    },
+    PREDICATE: {},
+}
+
+#: Names that the original has and a later release of pycdc will have.
+LATER: Final[Mapping[str, Kind]] = {
+    "io.confluent.connect.jdbc.JdbcSourceConnector": SOURCE,
+    "jdbc-source": SOURCE,
+    "com.starrocks.connector.kafka.StarRocksSinkConnector": SINK,
+    "starrocks": SINK,
+    "io.confluent.connect.avro.AvroConverter": CONVERTER,
+    "io.confluent.connect.protobuf.ProtobufConverter": CONVERTER,
+    "io.confluent.connect.json.JsonSchemaConverter": CONVERTER,
+    "io.debezium.transforms.outbox.EventRouter": TRANSFORM,
+    "io.debezium.transforms.ByLogicalTableRouter": TRANSFORM,
+}
+
+_GROUPS: Final = {
+    SOURCE: "pycdc.connectors",
+    SINK: "pycdc.connectors",
+    CONVERTER: "pycdc.converters",
+    TRANSFORM: "pycdc.transforms",
+    PREDICATE: "pycdc.predicates",
+}
+
+#: A method that tells connectors of one group apart.
+_METHOD: Final = {SOURCE: "read", SINK: "put"}
+
+
+class UnknownClass(ValueError):  # noqa: N818 - what it says, not what went wrong with us
+    """No class of that name; the message is what a Fault says."""
+
+
+def load(kind: Kind, name: str) -> type[Any]:
+    """The class that `name` means. Raises UnknownClass, whose text names the nearest and the available ones."""
+    full = canonical(kind, name)
+    target = TABLE[kind].get(full)
+    if target is not None:
+        module, _, attribute = target.partition(":")
+        try:
+            found: type[Any] = getattr(importlib.import_module(module), attribute)
+        except (ImportError, AttributeError) as error:
+            raise UnknownClass(f"cannot be loaded: {error}") from error
+        return found
+    for point in _points(kind):
+        if point.name == full:
+            return _loaded(point, kind)
+    raise UnknownClass(_unknown(kind, full))
+
+
+def canonical(kind: Kind, name: str) -> str:
+    """`name` written out: the full name whose last part it is. Raises UnknownClass when several have it."""
+    name = name.strip()
+    if name in TABLE[kind]:
+        return name
+    full = [known for known in TABLE[kind] if "." in known and known.rpartition(".")[2] == name]
+    if len(full) > 1:
+        raise UnknownClass(f"may mean {' or '.join(full)}: write the full name")
+    return full[0] if full else name
+
+
+def available(kind: Kind) -> list[str]:
+    """Every name of that kind, without importing anything but packages' metadata."""
+    return [*TABLE[kind], *sorted(p.name for p in _points(kind))]
+
+
+def _points(kind: Kind) -> Iterable[EntryPoint]:
+    return entry_points(group=_GROUPS[kind])
+
+
+def _loaded(point: EntryPoint, kind: Kind) -> type[Any]:
+    try:
+        found: type[Any] = point.load()
+    except Exception as error:  # a third party's module may fail in any way while it is imported
+        raise UnknownClass(f"cannot be loaded: {type(error).__name__}: {error}") from error
+    method = _METHOD.get(kind)
+    if method is not None and not hasattr(found, method):
+        raise UnknownClass(f"is no {kind} connector: {point.value} has no method {method}")
+    return found
+
+
+def _unknown(kind: Kind, name: str) -> str:
+    for other in (SOURCE, SINK):
+        if kind in (SOURCE, SINK) and other != kind and _is(other, name):
+            return f"is a {other} connector: start it with `pycdc {other}`"
+    later = [full for full, k in LATER.items() if k == kind and name in (full, full.rpartition(".")[2])]
+    names = available(kind)
+    listed = f"available: {', '.join(names) if names else 'none'}"
+    if later:
+        return f"is not available in this release; {listed}"
+    nearest = nearest_name(name, names)
+    return f"is no known {kind} class{f'; did you mean {nearest}?' if nearest else ''} ({listed})"
+
+
+def _is(kind: Kind, name: str) -> bool:
+    return any(name in (known, known.rpartition(".")[2]) for known in TABLE[kind])
+
+
+def nearest_name(name: str, known: Iterable[str]) -> str | None:
+    """The known name that `name` is most like, without case, by its whole or by its last part."""
+    whole = {k.lower(): k for k in known}
+    close = difflib.get_close_matches(name.lower(), whole, n=1, cutoff=0.72)
+    if close:
+        return whole[close[0]]
+    last = {k.rpartition(".")[2].lower(): k for k in whole.values()}
+    close = difflib.get_close_matches(name.rpartition(".")[2].lower(), last, n=1, cutoff=0.8)
+    return last[close[0]] if close else None
