@@ -5,6 +5,7 @@ Source: Double.toString and Float.toString (Java SE API); strings as Jackson's J
 
 from __future__ import annotations
 
+import re
 import struct
 from decimal import Decimal
 
@@ -67,15 +68,30 @@ def unscaled_bytes(unscaled: int) -> bytes:
 
 
 def quoted(text: str) -> bytes:
-    """A JSON string as Jackson writes it: raw UTF-8, short escapes, other controls as \\u00XX in capitals."""
+    """A JSON string as Jackson writes it: raw UTF-8, short escapes, other controls as \\u00XX in capitals,
+    and characters beyond the basic plane as two escaped surrogates."""
     out = dumps(text)
-    return upper_escapes(out) if b"\\u00" in out else out
+    return as_jackson(out) if b"\\u00" in out or not out.isascii() else out
 
 
-def upper_escapes(out: bytes) -> bytes:
-    """`\\u001f` -> `\\u001F` in a quoted JSON string; an escaped backslash before u00 stays as it is."""
-    parts = out.split(b"\\\\")
-    for i, part in enumerate(parts):
-        pieces = part.split(b"\\u00")
-        parts[i] = pieces[0] + b"".join(b"\\u00" + p[:2].upper() + p[2:] for p in pieces[1:])
-    return b"\\\\".join(parts)
+def as_jackson(out: bytes) -> bytes:
+    """What orjson wrote, with Jackson's escapes."""
+    if b"\\u00" in out:
+        # an escaped backslash before u00 is text and stays as it is
+        out = b"\\\\".join(map(_upper_escapes, out.split(b"\\\\")))
+    if not out.isascii() and _BEYOND_BASIC_PLANE.search(out):
+        out = _BEYOND_BASIC_PLANE.sub(_surrogates, out)
+    return out
+
+
+_BEYOND_BASIC_PLANE = re.compile(rb"[\xf0-\xf4][\x80-\xbf]{3}")
+
+
+def _upper_escapes(part: bytes) -> bytes:
+    first, *pieces = part.split(b"\\u00")
+    return first + b"".join(b"\\u00" + p[:2].upper() + p[2:] for p in pieces)
+
+
+def _surrogates(match: re.Match[bytes]) -> bytes:
+    number = ord(match.group().decode()) - 0x10000
+    return b"\\u%04X\\u%04X" % (0xD800 + (number >> 10), 0xDC00 + (number & 0x3FF))

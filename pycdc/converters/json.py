@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable, Iterable
-from decimal import Decimal
+from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
 from typing import Any
 
 import orjson
 
 from pycdc.config.definition import ConfigDef, Property, boolean, integer, one_of
-from pycdc.converters.javatext import decimal_text, double_text, float_text, quoted, unscaled_bytes, upper_escapes
+from pycdc.converters.javatext import as_jackson, decimal_text, double_text, float_text, quoted, unscaled_bytes
 from pycdc.errors import RecordError
 from pycdc.model.schema import DECIMAL, NO_DEFAULT, Field, Schema
 from pycdc.model.template import Form, Leaf, NeedsValue, Reader
@@ -26,6 +26,8 @@ _CONNECT_TYPE = {"float": "float32", "double": "float64"}
 _INTEGERS = frozenset(("int8", "int16", "int32", "int64"))
 
 Writer = Callable[[Any], bytes]
+#: The default context would round to 28 digits.
+_EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
 #: Member name (None in an array), schema, value.
 _Item = tuple[str | None, Schema | None, Any]
 
@@ -269,8 +271,9 @@ def _quote_utf8(text: bytes) -> bytes:
 def _quote_column(texts: Iterable[bytes]) -> list[bytes]:
     """_quote_utf8 of many texts, without Python code per text."""
     out = list(map(orjson.dumps, map(bytes.decode, texts)))
-    if b"\\u00" in b"".join(out):
-        out = [upper_escapes(o) for o in out]
+    whole = b"".join(out)
+    if b"\\u00" in whole or not whole.isascii():
+        out = [as_jackson(o) for o in out]
     return out
 
 
@@ -386,7 +389,7 @@ def fixer(schema: Schema) -> Fixer | None:
 def _decimal_reader(scale: int) -> Fixer:
     def read(value: Any) -> Decimal:
         if isinstance(value, str):
-            return Decimal(int.from_bytes(a2b_base64(value), "big", signed=True)).scaleb(-scale)
+            return _EXACT.scaleb(Decimal(int.from_bytes(a2b_base64(value), "big", signed=True)), -scale)
         return Decimal(str(value))
 
     return read
