@@ -7,6 +7,7 @@ Source: Kafka's JsonConverter and JsonConverterConfig, with the captures under t
 
 from __future__ import annotations
 
+import json
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable, Iterable
 from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
@@ -209,7 +210,15 @@ class JsonConverter:
             payload = orjson.loads(data[len(prefix) : -1])
         except orjson.JSONDecodeError as error:
             raise RecordError("a message is not JSON", where=topic, cause=str(error)) from None
-        return schema, payload if fix is None or payload is None else fix(payload)
+        return schema, self._fixed(data, payload, fix)
+
+    def _fixed(self, data: bytes, payload: Any, fix: Fixer | None) -> Any:
+        if fix is None or payload is None:
+            return payload
+        try:
+            return fix(payload)
+        except _InexactNumberError:
+            return _exactly(data, fix)
 
     def _read_new(self, topic: str, data: bytes) -> tuple[Schema | None, Any]:
         """A schema that is not the last one: from the cache by its exact text, or parsed."""
@@ -237,8 +246,16 @@ class JsonConverter:
         prefix = b'{"schema":' + text + b',"payload":'
         if data.startswith(prefix):  # compact, as JsonConverter writes it: the next one needs no parsing
             self._last = (prefix, schema, fix)
-        payload = whole["payload"]
-        return schema, payload if fix is None or payload is None else fix(payload)
+        return schema, self._fixed(data, whole["payload"], fix)
+
+
+class _InexactNumberError(Exception):
+    """A Decimal came as a JSON number (decimal.format=NUMERIC), which a float may not hold."""
+
+
+def _exactly(data: bytes, fix: Fixer) -> Any:
+    """The payload of a whole message with every fraction as a Decimal; float fields take them as well."""
+    return fix(json.loads(data, parse_float=Decimal)["payload"])
 
 
 def _name(schema: Schema | None) -> str:
@@ -390,7 +407,9 @@ def _decimal_reader(scale: int) -> Fixer:
     def read(value: Any) -> Decimal:
         if isinstance(value, str):
             return _EXACT.scaleb(Decimal(int.from_bytes(a2b_base64(value), "big", signed=True)), -scale)
-        return Decimal(str(value))
+        if isinstance(value, float):
+            raise _InexactNumberError
+        return _EXACT.scaleb(Decimal(value), 0)
 
     return read
 
