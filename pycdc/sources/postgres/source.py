@@ -44,7 +44,8 @@ _FIRST_PAUSE = 0.1
 #: How long the stream may be silent before an idle position or a heartbeat is looked at, seconds.
 _IDLE_LOOK = 0.5
 _READ_BYTES = 1 << 20
-_READ_MESSAGES = 1000
+#: Runs of a few hundred rows are encoded by column while their texts are still in the processor's cache (measured).
+_READ_MESSAGES = 400
 
 
 class PostgresSource:
