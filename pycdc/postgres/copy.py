@@ -68,9 +68,10 @@ async def copy_rows(
     """
     what = "cannot read the rows of a snapshot"
     wire = Wire(conn)
-    finished = False
+    begun = finished = False
     try:
         result = await wire.query(f"COPY ({query}) TO STDOUT".encode())
+        begun = True
         if result.status != pq.ExecStatus.COPY_OUT:
             finished = True
             await wire.results()
@@ -88,7 +89,7 @@ async def copy_rows(
         raise translate(error, settings, what) from None
     finally:
         if not finished:
-            await _abandon(conn, wire)
+            await _abandon(conn, wire, begun=begun)
 
 
 async def _batch(wire: Wire, columns: int, batch_rows: int, batch_bytes: int) -> tuple[list[list[bytes | None]], bool]:
@@ -124,14 +125,18 @@ async def _batch(wire: Wire, columns: int, batch_rows: int, batch_bytes: int) ->
 _NEWLINE: Final = ord("\n")
 
 
-async def _abandon(conn: psycopg.AsyncConnection, wire: Wire) -> None:
+async def _abandon(conn: psycopg.AsyncConnection, wire: Wire, *, begun: bool) -> None:
     """Cancel the COPY and read to its end, so that the connection is usable; or close it."""
     try:
         async with asyncio.timeout(_CANCEL_LIMIT):
             await conn.cancel_safe(timeout=_CANCEL_LIMIT)
-            while not (await _batch(wire, 0, 2000, 1 << 20))[1]:
-                pass
-            await wire.results()
+            if not begun:
+                # The server's answer to the command may still be on its way, and be the start of the rows.
+                begun = any(r.status == pq.ExecStatus.COPY_OUT for r in await wire.results())
+            if begun:
+                while not (await _batch(wire, 0, 2000, 1 << 20))[1]:
+                    pass
+                await wire.results()
     except (TimeoutError, psycopg.Error):
         await conn.close()
 

@@ -129,7 +129,7 @@ _RULES: Final = (
         SlotError,
         "drop a slot that no one uses (SELECT slot_name FROM pg_replication_slots WHERE NOT active; "
         "SELECT pg_drop_replication_slot('...')), or ALTER SYSTEM SET max_replication_slots = 20 and restart PostgreSQL",
-        ("53400",),
+        ("53400", "55000"),
         "max_replication_slots|replication slots are in use",
     ),
     _Rule(

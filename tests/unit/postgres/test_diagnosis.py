@@ -61,6 +61,13 @@ CASES: list[tuple[str | None, str, type[PycdcError], bool, str]] = [
         False,
         "ALTER SYSTEM SET wal_level = logical",
     ),
+    (
+        "55000",
+        "replication slots can only be used if max_replication_slots > 0",
+        SlotError,
+        False,
+        "max_replication_slots = 20",
+    ),
     ("53400", "all replication slots are in use", SlotError, False, "max_replication_slots"),
     (
         "53300",
