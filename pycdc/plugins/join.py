@@ -8,6 +8,7 @@ Nothing here connects to anything.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -277,7 +278,7 @@ class _Join:
         return Fault(
             fault.key,
             self.resolution.hidden(fault.message),
-            None if value is None else self.resolution.hidden(value),
+            None if value is None else _masked(self.resolution.hidden(value)),
             fault.origin or self.layered.origin(written),
         )
 
@@ -372,6 +373,12 @@ class _Join:
             origin = self.layered.origin(key)
             suggestion = f"; did you mean {nearest}?" if nearest else ""
             self.warnings.append(f"{key} is not a key that anything here reads{suggestion}" + (f" (from {origin})" if origin else ""))
+
+
+def _masked(text: str) -> str:
+    """`text` without the passwords that URLs and JAAS lines carry inside."""
+    text = re.sub(r"(?i)((?:password|passwd|pwd|secret|token)\s*=\s*)(\"[^\"]*\"|[^&;\s]+)", r"\1[hidden]", text)
+    return re.sub(r"(://[^/@:\s]*):[^/\s]*@", r"\1:[hidden]@", text)
 
 
 def _parses(kind: Kind[Any], text: str) -> bool:

@@ -1,0 +1,5 @@
+"""`python -m pycdc.cli`."""
+
+from pycdc.cli import main
+
+main()

@@ -1,0 +1,81 @@
+"""`pycdc reference`: what a class can be told, printed or written as docs/reference."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import click
+
+if TYPE_CHECKING:
+    from pycdc.config.definition import ConfigDef
+
+_INTRO_WORKER = (
+    "Keys of Kafka Connect itself. They may stand in the connector's file, in `--worker FILE`, or in the "
+    "environment (`CONNECT_BOOTSTRAP_SERVERS` or `BOOTSTRAP_SERVERS`)."
+)
+
+
+class Page(NamedTuple):
+    """One reference page; `names` are the class names it stands for."""
+
+    title: str
+    file: str
+    names: tuple[str, ...]
+    definition: type[ConfigDef]
+    intro: str = ""
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option("--write", "folder", metavar="FOLDER", help="Write every page into this folder as Markdown.")
+def reference(name: str | None, folder: str | None) -> None:
+    """Describe the properties of NAME: a class, its short name, or `worker`. Without NAME: list what there is."""
+    from pycdc.config.reference import markdown
+
+    if folder is not None:
+        for page in pages():
+            path = Path(folder) / f"{page.file}.md"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(markdown(page.title, page.definition, page.names, page.intro), encoding="utf-8")
+            click.echo(path)
+    elif name is None:
+        for page in pages():
+            click.echo(f"{page.file:<18} {', '.join(page.names) or page.title}")
+    else:
+        found = [p for p in pages() if name == p.file or any(name in (n, n.rpartition(".")[2]) for n in p.names)]
+        if not found:
+            raise click.BadParameter(f"no page {name!r}; there are: {', '.join(p.file for p in pages())}")
+        for page in found:
+            click.echo(markdown(page.title, page.definition, page.names, page.intro))
+
+
+def pages() -> Iterator[Page]:
+    """Every class that can be loaded here, names of one class and definition together."""
+    from pycdc.config.worker import ConnectorConfig, SinkConnectorConfig, SourceConnectorConfig, WorkerConfig
+    from pycdc.plugins import registry
+    from pycdc.plugins.join import config_of
+
+    yield Page("Worker", "worker", (), WorkerConfig, _INTRO_WORKER)
+    yield Page("Every connector", "connector", (), ConnectorConfig)
+    yield Page("Every source connector", "source-connector", (), SourceConnectorConfig)
+    yield Page("Every sink connector", "sink-connector", (), SinkConnectorConfig)
+    for kind in (registry.SOURCE, registry.SINK, registry.CONVERTER, registry.TRANSFORM, registry.PREDICATE):
+        grouped: dict[type[ConfigDef], list[str]] = {}
+        for name in registry.available(kind):
+            try:
+                grouped.setdefault(config_of(registry.load(kind, name), name), []).append(name)
+            except registry.UnknownClass:
+                continue  # a plugin whose own dependency is not installed has nothing to say here
+        for definition, names in grouped.items():
+            yield Page(names[0].rpartition(".")[2], _file(names), tuple(names), definition)
+
+
+def _file(names: list[str]) -> str:
+    """The short name, or the class's last part in lower case with hyphens."""
+    short = [n for n in names if "." not in n]
+    if short:
+        return short[0]
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", names[0].rpartition(".")[2]).lower()

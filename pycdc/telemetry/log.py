@@ -1,0 +1,94 @@
+"""Logs: readable lines on a terminal, JSON lines otherwise, always on standard error.
+
+Modules log through `structlog.get_logger()`; `configure` is called once by whoever starts the process, and
+`bind` puts connector and task on every later line of the running context. Records of the standard library's
+logging (aiokafka, asyncio) come out in the same form, from WARNING on. A field whose name says that it holds
+a secret is hidden; rows' values are never handed in above debug.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import MutableMapping
+from typing import Any, Final, Literal, TextIO
+
+import structlog
+
+Format = Literal["auto", "json", "text"]
+
+LEVELS: Final = ("debug", "info", "warning", "error")
+
+_SECRET = re.compile(r"passw|secret|token|jaas|credential|private.?key", re.IGNORECASE)
+_HIDDEN = "[hidden]"
+
+
+def configure(fmt: Format = "auto", level: str = "info", stream: TextIO | None = None) -> bool:
+    """Set up both logging systems; returns whether lines are JSON."""
+    out = sys.stderr if stream is None else stream
+    as_json = fmt == "json" or (fmt == "auto" and not out.isatty())
+    number = logging.getLevelNamesMapping()[level.upper()]
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            hide_secrets,
+            *(_json_tail() if as_json else _text_tail(colors=out.isatty())),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.PrintLoggerFactory(out),
+        cache_logger_on_first_use=False,  # loggers are made at import, before this call, and tests call it again
+    )
+    _route_standard_logging(max(number, logging.WARNING))
+    return as_json
+
+
+def bind(**fields: str) -> None:
+    """Fields for every later line of this context and the tasks it starts, e.g. connector and task."""
+    structlog.contextvars.bind_contextvars(**fields)
+
+
+def hide_secrets(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Whatever a field named like a secret holds, it is not shown."""
+    for name in event:
+        if _SECRET.search(name):
+            event[name] = _HIDDEN
+    return event
+
+
+def _json_tail() -> list[Any]:
+    import orjson
+
+    def dumps(event: object, default: Any) -> str:
+        return orjson.dumps(event, default=default).decode()
+
+    return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(serializer=dumps)]
+
+
+def _text_tail(*, colors: bool) -> list[Any]:
+    plain = structlog.dev.plain_traceback
+    return [structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=plain)]
+
+
+class _Routed(logging.Handler):
+    """Hands the standard library's records to structlog."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        fields: dict[str, Any] = {"logger": record.name}
+        if record.exc_info and record.exc_info[0] is not None:
+            # The trace of a library's logged exception may quote bytes of a record: type only.
+            fields["exception"] = record.exc_info[0].__name__
+        try:
+            structlog.get_logger().log(record.levelno, record.getMessage(), **fields)
+        except Exception:
+            self.handleError(record)
+
+
+def _route_standard_logging(level: int) -> None:
+    root = logging.getLogger()
+    for handler in [h for h in root.handlers if isinstance(h, _Routed)]:
+        root.removeHandler(handler)
+    root.addHandler(_Routed())
+    root.setLevel(level)
