@@ -24,6 +24,7 @@ from pycdc.postgres.pgoutput import EPOCH_US
 from pycdc.postgres.session import (
     ConnectionSettings,
     connect_replication,
+    explain,
     quote_literal,
     quote_name,
     translate,
@@ -88,6 +89,9 @@ class ReplicationConnection:
         self._failure: PycdcError | None = None
         self._ended = False
         self._end_text = ""
+        self._batch: list[bytes] = []
+        #: How much of `_batch` lies before a warning that ends the stream.
+        self._whole: int | None = None
         self._heard = False
         self._gather = False
         self._given = 0.0
@@ -211,6 +215,7 @@ class ReplicationConnection:
             await self._wire.results()  # the connection takes another command: a busy slot is tried again
             raise translate_result(result, self._settings, what)
         self._what = f"streaming from the replication slot {slot!r} ended"
+        self._conn.add_notice_handler(lambda notice: self._heed(notice, publications))
         self._streaming = True
         self._floor = lsn
         self._tick()
@@ -248,6 +253,7 @@ class ReplicationConnection:
         """What libpq holds and the socket has now. Never waits; the end of the stream is noted in `_ended`."""
         get = self._pgconn.get_copy_data
         batch: list[bytes] = []
+        self._batch = batch
         size = 0
         reads_left = 0  # how often the socket may still be found without a whole message
         reply = False
@@ -280,12 +286,28 @@ class ReplicationConnection:
             self._end_text = str(error)
             # The server's last words lie before the end of the connection: they say why it ended.
             self._drain_rest(batch)
+        if self._whole is not None:
+            del batch[self._whole :]
         if batch:
             self._heard = True
             self.received = max(self.received, _position(batch[-1]))
             if reply:
                 self._send_status()
         return batch
+
+    def _heed(self, notice: psycopg.errors.Diagnostic, publications: Sequence[str]) -> None:
+        """From version 18 on the server goes on without a missing publication, with no more than a warning.
+
+        Its changes would be lost and, with the commits that follow, confirmed: what came before the warning is
+        handed out, the rest is not, and the stream fails as it does with older servers.
+        """
+        text = notice.message_primary or ""
+        missing = [name for name in publications if name in text]
+        if notice.sqlstate == _NOT_IN_STATE and missing and self._failure is None:
+            self._whole = len(self._batch)
+            self._failure = explain(
+                _UNDEFINED_OBJECT, f'publication "{missing[0]}" does not exist', self._settings, self._what
+            )
 
     def _drain_rest(self, batch: list[bytes]) -> None:
         try:
@@ -377,6 +399,9 @@ class ReplicationConnection:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
+
+_NOT_IN_STATE: Final = "55000"
+_UNDEFINED_OBJECT: Final = "42704"
 
 #: What a new slot waits for, the oldest first.
 _WRITING_TRANSACTIONS: Final = """

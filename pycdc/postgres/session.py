@@ -29,6 +29,8 @@ SESSION_SETTINGS: Final[Mapping[str, str]] = {
     # A role's or a database's limits are meant for its users' queries; a snapshot takes as long as it takes.
     "statement_timeout": "0",
     "idle_in_transaction_session_timeout": "0",
+    # The stream's warnings are heeded (replication), whatever the role has set.
+    "client_min_messages": "warning",
     # A policy would hide rows from the snapshot without a word, while the stream has them all: fail instead.
     "row_security": "off",
 }

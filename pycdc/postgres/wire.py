@@ -73,6 +73,8 @@ class Wire:
         remove: Callable[[int], object],
         limit: float | None,
     ) -> None:
+        if self.pgconn.status == pq.ConnStatus.BAD:
+            raise psycopg.OperationalError("the connection is lost")  # libpq has closed the socket
         # Watched only while waited for: the socket of a paused reader stays readable and would spin the loop.
         self._waiter = self._loop.create_future()
         timer = None if limit is None else self._loop.call_later(limit, self.wake)

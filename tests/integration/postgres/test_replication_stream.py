@@ -366,6 +366,22 @@ async def test_a_missing_slot_or_publication(database: Database) -> None:
     assert not raised.value.retriable
 
 
+async def test_a_publication_that_goes_ends_the_stream_before_its_changes_are_passed(database: Database) -> None:
+    """From version 18 on the server would go on without it, and the slot would move past what it left out."""
+    async with await ready(database) as stream:
+        database.sql("INSERT INTO t VALUES (1, 'a')")
+        before = await commits(stream, 1)
+        assert any(isinstance(m, p.Insert) for m in before)
+        database.sql("DROP PUBLICATION pub; CREATE TABLE u (id int PRIMARY KEY); INSERT INTO u VALUES (1)")
+        after: list[p.Message] = []
+        with pytest.raises(ServerError) as raised:
+            async with asyncio.timeout(10):
+                while True:
+                    after += messages(await stream.read())
+        assert 'CREATE PUBLICATION "pub"' in raised.value.hint
+        assert not any(isinstance(m, p.Commit) for m in after)
+
+
 async def test_an_invalidated_slot_is_lost(server: Server, database: Database, wait: Wait) -> None:
     database.sql("CREATE TABLE t (id int PRIMARY KEY, v text); CREATE PUBLICATION pub FOR ALL TABLES")
     async with await ReplicationConnection.connect(database.settings()) as stream:
