@@ -403,14 +403,20 @@ class ReplicationConnection:
 _NOT_IN_STATE: Final = "55000"
 _UNDEFINED_OBJECT: Final = "42704"
 
-#: What a new slot waits for, the oldest first.
+#: What a new slot waits for, the oldest first: transactions with an id of their own. pg_locks shows them to
+#: every role, pg_stat_activity only to those that may see others' sessions.
 _WRITING_TRANSACTIONS: Final = """
-    SELECT format('pid %s (%s, %s, since %s)', pid, coalesce(usename, backend_type), state, xact_start)
-      FROM pg_catalog.pg_stat_activity
-     WHERE backend_xid IS NOT NULL AND pid <> pg_backend_pid()
-     UNION ALL
-    SELECT format('prepared transaction %s (%s, since %s)', gid, owner, prepared) FROM pg_catalog.pg_prepared_xacts
-     LIMIT 10"""
+    SELECT who FROM (
+        SELECT a.xact_start AS since,
+               format('pid %s (%s, %s, since %s)', l.pid, a.usename, coalesce(a.state, 'unknown'),
+                      coalesce(a.xact_start::text, 'unknown')) AS who
+          FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
+         WHERE l.locktype = 'transactionid' AND l.mode = 'ExclusiveLock' AND l.granted
+           AND l.pid <> pg_backend_pid()
+         UNION
+        SELECT prepared, format('prepared transaction %s (%s, since %s)', gid, owner, prepared)
+          FROM pg_catalog.pg_prepared_xacts) AS writing
+     ORDER BY since LIMIT 10"""
 
 
 def _position(payload: bytes) -> int:

@@ -331,18 +331,23 @@ async def test_a_temporary_slot_ends_with_its_connection(database: Database, wai
     await wait(gone, "the temporary slot gone")
 
 
-async def test_a_slot_that_cannot_be_created_names_who_blocks(database: Database) -> None:
+async def test_a_slot_that_cannot_be_created_names_who_blocks(server: Server, database: Database) -> None:
     database.sql("CREATE TABLE t (id int)")
-    blocker, observer = await connect(database.settings()), await connect(database.settings())
+    server.sql("DROP ROLE IF EXISTS slot_observer")
+    server.sql("CREATE ROLE slot_observer LOGIN")
+    blocker, observer = await connect(database.settings()), await connect(database.settings(user="slot_observer"))
     await blocker.execute("BEGIN")
     await blocker.execute("INSERT INTO t VALUES (1)")
+    database.sql("BEGIN; INSERT INTO t VALUES (2); PREPARE TRANSACTION 'left behind'")
     async with await ReplicationConnection.connect(database.settings()) as stream:
         with pytest.raises(SlotError) as raised:
             await stream.create_slot(database.dbname, time_limit=0.3, observer=observer)
         assert raised.value.retriable
         assert f"pid {blocker.info.backend_pid} (postgres" in raised.value.cause
+        assert "prepared transaction left behind (postgres" in raised.value.cause
         assert await slot_info(observer, database.dbname) is None
         await blocker.execute("COMMIT")
+        database.sql("COMMIT PREPARED 'left behind'")
         # The same connection tries again.
         assert (await stream.create_slot(database.dbname, time_limit=10)).name == database.dbname
         with pytest.raises(SlotError) as again:
