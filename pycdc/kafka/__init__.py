@@ -1,0 +1,1 @@
+"""Kafka's protocols without opinions: batches out, records in, topics, positions. aiokafka lives only here."""

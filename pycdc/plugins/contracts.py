@@ -96,6 +96,14 @@ class Source(Protocol):
     def partition(self) -> Mapping[str, str]:
         """Connect's source partition, e.g. {"server": "shop"}."""
 
+    @property
+    def conversion_failure(self) -> str:
+        """What a value without representation does: fail, or null with (warn) or without (skip) a log line."""
+
+    @property
+    def queue_bytes(self) -> int:
+        """Most bytes of events in flight; 0 leaves it to the runtime."""
+
     async def open(self, context: SourceContext) -> None:
         """Connect and find the position. Raises PycdcError."""
 

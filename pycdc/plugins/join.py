@@ -309,6 +309,7 @@ class _Join:
         self._drop_other_layers_options(key)
         known = len(self.faults)
         settings = self._parse(plugin.config, key + ".", ("plugin.version",))
+        self._tell_options_without_class(key)
         made: Converter | None = None
         if len(self.faults) == known:
             made = plugin(settings, is_key=key == "key.converter")
@@ -316,14 +317,20 @@ class _Join:
 
     def _drop_other_layers_options(self, key: str) -> None:
         """Connect's rule: a connector that names its own converter takes none of the worker's options for it."""
-        layer = self.layered.layer(key)
-        below = layer is not None and layer >= Layer.CONFIG
-        for option in [k for k in self.texts if k.startswith(key + ".")]:
-            at = self.layered.layer(option)
-            if below and at is not None and at <= Layer.WORKER:
+        if self._is_connectors(key):
+            for option in [k for k in self.texts if k.startswith(key + ".") and not self._is_connectors(k)]:
                 del self.texts[option]
-            elif at is not None and at >= Layer.CONFIG and not below:
+
+    def _tell_options_without_class(self, key: str) -> None:
+        """Connect ignores a connector's options for a converter that it does not name; merging by key does not."""
+        if not self._is_connectors(key):
+            for option in (k for k in self.texts if k.startswith(key + ".") and k in self._known and self._is_connectors(k)):
                 self.warnings.append(f"{option} is applied although {key} is not given beside it; Connect would ignore it")
+
+    def _is_connectors(self, key: str) -> bool:
+        """Given by the connector's own configuration, not by the worker's or nobody's."""
+        layer = self.layered.layer(key)
+        return layer is not None and layer >= Layer.CONFIG
 
     def _predicates(self) -> Iterator[tuple[str, Callable[[Record], bool] | None]]:
         for alias in self.connector.predicates:

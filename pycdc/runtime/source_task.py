@@ -9,20 +9,24 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from itertools import repeat
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from pycdc.errors import PycdcError, ProduceError
-from pycdc.kafka.murmur2 import partition_for
+from pycdc.kafka.murmur2 import PrefixHash
 from pycdc.model.ledger import Ledger
 from pycdc.model.template import Leaf
-from pycdc.plan import Chain, Encoded, Encoder
+from pycdc.plan import Chain, Encoded, Encoder, Link
+from pycdc.plan.encoder import refuse
 from pycdc.plugins.contracts import Offset, Progress, Source, SourceContext
+from pycdc.runtime.health import Health
+from pycdc.runtime.http import serving
+from pycdc.telemetry.metrics import SourceMetrics
 
 if TYPE_CHECKING:
+    from pycdc.plugins.join import SourcePlan
     from pycdc.kafka.offsets import OffsetStore
     from pycdc.kafka.producer import BatchSender
     from pycdc.kafka.topics import Topics
@@ -71,11 +75,13 @@ class SourceTask:
         self.bytes_read = 0
         self.source_ts_us = 0
         self.rebuilds = 0
+        self.confirmed_lsn = 0
         self.records_by_topic: dict[str, int] = {}
         self._sequence = 0
         self._unsent: Offset | None = None
         self._storing = asyncio.Lock()
         self._known_topics: dict[str, int] = {}
+        self._hashes: dict[str, PrefixHash] = {}
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop` is set, the source is done, or a fault that no retry mends (raised)."""
@@ -105,11 +111,14 @@ class SourceTask:
             context = SourceContext(self.name, "0", self._load, self._put, self._settle, self.progress)
             await self.source.open(context)
             async with asyncio.TaskGroup() as group:
-                flusher = group.create_task(self._flush_regularly())
                 pump = group.create_task(self._pump())
-                stopper = group.create_task(stop.wait())
+                others = [
+                    group.create_task(self._flush_regularly()),
+                    group.create_task(self.sender.watch()),
+                    stopper := group.create_task(stop.wait()),
+                ]
                 await asyncio.wait((pump, stopper), return_when=asyncio.FIRST_COMPLETED)
-                for task in (pump, stopper, flusher):
+                for task in (pump, *others):
                     task.cancel()
             await self._finish()
         except BaseExceptionGroup as group_error:
@@ -153,6 +162,7 @@ class SourceTask:
             if offset is not None:
                 await self._store.put(self.name, self.source.partition, offset)
                 await self.source.confirm(offset)
+                self.confirmed_lsn = int(offset.get("lsn_commit") or offset.get("lsn") or 0)
 
     async def _settle(self) -> None:
         await self.sender.flush()
@@ -189,9 +199,11 @@ class SourceTask:
         if encoded.partition is not None or count == 1:
             self._send(encoded, encoded.partition or 0, range(first, self._sequence))
             return
+        choose = self._hashes.get(topic) or self._hashes.setdefault(topic, PrefixHash(count))
         lanes: dict[int, list[int]] = {}
         for i, key in enumerate(encoded.keys):
-            lanes.setdefault(partition_for(key, count) if key is not None else first % count, []).append(i)
+            # records without key stay together per run, as a sticky partitioner's do
+            lanes.setdefault(choose.partition(key) if key is not None else first % count, []).append(i)
         for partition, picks in lanes.items():
             self._send(_picked(encoded, picks), partition, [first + i for i in picks])
 
@@ -219,3 +231,103 @@ def _first_fault(group: BaseExceptionGroup[BaseException]) -> BaseException:
             return _first_fault(error)
         return error
     return group
+
+
+# ---- what `pycdc source` runs
+
+
+async def run_source(plan: SourcePlan, *, offsets_file: str | None, http: str | None, stop: asyncio.Event) -> None:
+    """Run `plan` until `stop` is set, the source is done, or a fault ends it (PycdcError)."""
+    from pycdc.kafka.offsets import FileOffsetStore, TopicOffsetStore
+    from pycdc.kafka.producer import BatchSender
+    from pycdc.kafka.topics import Topics, parse_groups
+
+    worker = plan.worker
+    if offsets_file is not None:
+        store: OffsetStore = FileOffsetStore(offsets_file)
+    else:
+        store = TopicOffsetStore(
+            plan.offset_topic or "", plan.admin, partitions=worker.offset_partitions,
+            replication=worker.offset_replication, configs=plan.offset_topic_settings,
+        )  # fmt: skip
+    health = Health(plan.name)
+    metrics = SourceMetrics(plan.name)
+    source = plan.make_source()
+    task = SourceTask(
+        plan.name,
+        plan.make_source,
+        make_encoder(plan, source, metrics),
+        store,
+        lambda ledger: BatchSender(plan.producer, ledger, client_id=f"connector-producer-{plan.name}-0"),
+        Topics(parse_groups(plan.topic_creation), plan.admin),
+        queue_bytes=source.queue_bytes,
+        flush_interval=min(worker.flush_interval / 1000, _LONGEST_FLUSH),
+        on_batch=Observer(health, metrics),
+    )
+    metrics.queue_limit = source.queue_bytes
+    metrics.server = source.partition.get("server", "")
+    async with serving(http, health, metrics):
+        try:
+            await store.start()
+            await task.run(stop)
+        except PycdcError as error:
+            health.failed(error)
+            raise
+        finally:
+            await store.stop()
+
+
+#: Positions are stored at least this often, seconds, whatever offset.flush.interval.ms says: a crash repeats
+#: what came since, and a record a second costs nothing.
+_LONGEST_FLUSH = 1.0
+
+
+def make_encoder(plan: SourcePlan, source: Source, metrics: SourceMetrics) -> Encoder:
+    """The encoder of a plan; a value without representation is counted and, by default, named."""
+
+    def null(leaf: Leaf, error: Exception, where: str) -> None:
+        metrics.nulls_made += 1
+        if source.conversion_failure == "warn":
+            log.warning(
+                "a value has no representation and is written as null", where=where, column=leaf.reader.column_name,
+                type=leaf.reader.type_name, cause=type(error).__name__,
+            )  # fmt: skip
+
+    def report(what: str, where: str) -> None:
+        log.error(what, where=where)
+
+    chain = Chain([Link(s.transform, s.predicate, s.negate) for s in plan.transforms])
+    return Encoder(
+        plan.key_converter, plan.value_converter, plan.header_converter, chain,
+        unrepresentable=refuse if source.conversion_failure == "fail" else null, report=report,
+    )  # fmt: skip
+
+
+class Observer:
+    """Copies a task's counters into health and metrics, once per batch."""
+
+    def __init__(self, health: Health, metrics: SourceMetrics) -> None:
+        self.health = health
+        self.metrics = metrics
+        self._rows: dict[str, int] = {}
+
+    def __call__(self, task: SourceTask) -> None:
+        m, p, now = self.metrics, task.progress, time.time()
+        m.saw(
+            rows=task.records - m.rows, size=task.bytes_read - m.bytes, source_ts_us=task.source_ts_us,
+            now_ms=int(now * 1000),
+        )  # fmt: skip
+        m.read_lsn, m.server_lsn, m.reconnects, m.retries = p.read_lsn, p.server_lsn, p.reconnects, task.rebuilds
+        m.queue_bytes = task.sender.buffered_bytes
+        m.confirmed_lsn = task.confirmed_lsn
+        m.connected = 1
+        m.snapshot_running = int(p.phase == "snapshot")
+        m.snapshot_tables, m.snapshot_tables_left = p.tables, p.tables - p.tables_done
+        m.snapshot_rows, m.snapshot_rows_expected = p.rows_total, p.rows_expected
+        self.health.delivering(snapshot=p.phase == "snapshot")
+        self.health.lsn, self.health.lag_bytes = task.confirmed_lsn, m.lag_bytes
+        for topic, rows in task.records_by_topic.items():
+            known = self._rows.get(topic, 0)
+            if rows != known:
+                self.health.wrote(topic, rows - known, now)
+                self._rows[topic] = rows

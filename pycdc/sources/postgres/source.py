@@ -72,6 +72,14 @@ class PostgresSource:
     def partition(self) -> Mapping[str, str]:
         return {"server": self.settings.topic_prefix}
 
+    @property
+    def conversion_failure(self) -> str:
+        return self.settings.conversion_failure
+
+    @property
+    def queue_bytes(self) -> int:
+        return self.settings.queue_bytes or setup.DEFAULT_QUEUE_BYTES
+
     # ---- plugins.contracts.Source
 
     async def open(self, context: SourceContext) -> None:
