@@ -9,7 +9,7 @@ Nothing here connects to anything.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,6 +42,20 @@ class Step:
     transform: Transform
     predicate: Callable[[Record], bool] | None = None
     negate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ClientChecks:
+    """What the Kafka room says of a client's settings, handed in because it stands above this one.
+
+    Each takes Kafka's properties and returns the names that have no effect; ConfigError tells the faults.
+    """
+
+    producer: Callable[[Mapping[str, str]], Iterable[str]]
+    consumer: Callable[[Mapping[str, str]], Iterable[str]]
+    admin: Callable[[Mapping[str, str]], Iterable[str]]
+    #: Takes the `topic.creation.*` entries, prefix kept.
+    topics: Callable[[Mapping[str, str]], object]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +111,9 @@ class SinkPlan(Plan):
         return self.consumer.get("group.id") or f"connect-{self.name}"
 
 
-def load_source(layered: Layered, *, direct: bool = False, offsets_file: bool = False) -> SourcePlan:
+def load_source(
+    layered: Layered, *, direct: bool = False, offsets_file: bool = False, checks: ClientChecks | None = None
+) -> SourcePlan:
     """The plan of a source. `direct`: no broker; `offsets_file`: positions are kept in a file.
 
     Raises ConfigError with every fault.
@@ -117,6 +133,10 @@ def load_source(layered: Layered, *, direct: bool = False, offsets_file: bool = 
                 Fault("offset.storage.topic", "positions have no place: give this key, or --offsets-file FILE")
             )
     creation = {k: v for k, v in join.texts.items() if k.startswith("topic.creation.") and k != "topic.creation.enable"}
+    if checks is not None and not direct:
+        join.check_client("producer", checks.producer)
+        join.check_client("admin", checks.admin)
+        join.check("", lambda: checks.topics(creation))
     make = join.maker()
     common = join.finish()
     own = {"topic", "partitions", "replication.factor", "file.filename"}
@@ -130,7 +150,7 @@ def load_source(layered: Layered, *, direct: bool = False, offsets_file: bool = 
     )
 
 
-def load_sink(layered: Layered, *, direct: bool = False) -> SinkPlan:
+def load_sink(layered: Layered, *, direct: bool = False, checks: ClientChecks | None = None) -> SinkPlan:
     """The plan of a sink. `direct`: it is fed by a source in this process and needs no topics.
 
     Raises ConfigError with every fault.
@@ -142,6 +162,8 @@ def load_sink(layered: Layered, *, direct: bool = False) -> SinkPlan:
         join.require_brokers()
         if not connector.topics and not connector.topics_regex:
             join.faults.append(Fault("topics", "is required: give topics or topics.regex"))
+        if checks is not None:
+            join.check_client("consumer", checks.consumer)
     make = join.maker()
     common = join.finish()
     return SinkPlan(**common, make_sink=make, topics=connector.topics, topics_regex=connector.topics_regex)
@@ -178,6 +200,26 @@ class _Join:
     def require_brokers(self) -> None:
         if not self.worker.bootstrap and "bootstrap.servers" not in self._missing:
             self.faults.append(Fault("bootstrap.servers", "is required: the Kafka brokers, host:port,..."))
+
+    def check_client(self, role: str, check: Callable[[Mapping[str, str]], Iterable[str]]) -> None:
+        """Settings of one Kafka client: faults under the names the user wrote, and what has no effect."""
+        for name in self.check(role, lambda: check(self._client(role))) or ():
+            self.warnings.append(f"{self._client_key(role, name)} has no effect: no Kafka client here has such a setting")
+
+    def check(self, role: str, check: Callable[[], Any]) -> Any:
+        try:
+            return check()
+        except ConfigError as error:
+            for fault in error.faults:
+                key = self._client_key(role, fault.key) if role else fault.key
+                if not self._is_missing(key):
+                    self.faults.append(fault._replace(key=key))
+            return None
+
+    def _client_key(self, role: str, name: str) -> str:
+        """Where `name`, a property of the client `role`, was given."""
+        written = (f"{role}.override.{name}", f"{role}.{name}", name)
+        return next((key for key in written if key in self.texts), name)
 
     def maker(self) -> Callable[[], Any]:
         plugin, settings = self._plugin, self.settings

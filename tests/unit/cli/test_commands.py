@@ -117,6 +117,32 @@ def test_as_json_an_error_is_one_line(ran: list[Any], config: str) -> None:
     assert line["faults"] == [{"key": "database.port", "message": line["faults"][0]["message"], "value": "x", "origin": "--set"}]
 
 
+def test_faults_of_kafka_settings_and_topic_groups_come_with_the_others(
+    ran: list[Any], config: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYCDC_TEST_PW", "hunter2")
+    values = (
+        "database.port=x", "producer.override.request.timeout.ms=${env:PYCDC_TEST_PW}", "sasl.mechanism=PLAIN", "producer.security.protocol=TLS",
+        "topic.creation.default.partitions=0", "topic.creation.default.replication.factor=1",
+    )  # fmt: skip
+    result = call("source", "--config", config, "--log-format", "json", *(x for v in values for x in ("--set", v)))
+    assert result.exit_code == 2
+    assert "hunter2" not in result.stderr
+    found = {f["key"]: f.get("value") for f in json.loads(result.stderr.splitlines()[-1])["faults"]}
+    assert found == {
+        "database.port": "x",
+        "producer.override.request.timeout.ms": "${env:PYCDC_TEST_PW}",
+        "producer.security.protocol": "TLS",
+        "topic.creation.default.partitions": "0",
+    }
+
+
+def test_a_client_setting_without_effect_is_told_by_its_name(ran: list[Any], config: str) -> None:
+    result = call("source", "--config", config, "--log-format", "json", "--set", "producer.partitioner.class=x.Y")
+    warnings = [json.loads(x)["event"] for x in result.stderr.splitlines() if '"warning"' in x]
+    assert warnings == ["producer.partitioner.class has no effect: no Kafka client here has such a setting"]
+
+
 def test_no_place_for_positions_is_2(ran: list[Any], config: str, tmp_path: Path) -> None:
     bare = tmp_path / "bare.json"
     bare.write_text(json.dumps({k: v for k, v in CONFIG.items() if k != "offset.storage.topic"}))
