@@ -18,8 +18,9 @@ from pycdc.debezium.types.entry import Entry, Read, Shape, TypeSettings
 from pycdc.model.schema import Schema
 from pycdc.model.table import TypeInfo
 
-_TOKEN = re.compile(rb'"([^"\\]*(?:\\.[^"\\]*)*)"|([^",{}]+)|([{},;])', re.DOTALL)
+_TOKEN = re.compile(rb'"([^"\\]*(?:\\.[^"\\]*)*)"|([^",{}]+)|([{},])', re.DOTALL)
 _ESCAPE = re.compile(rb"\\(.)", re.DOTALL)
+_SPECIAL = re.compile(rb'["{}]|NULL').search
 
 #: The entry of an element's type, None when it is unknown.
 EntryOf = Callable[[TypeInfo, Shape, TypeSettings], Entry | None]
@@ -60,6 +61,9 @@ def _reader(read: Read, items: Schema, delimiter: bytes) -> Read:
         return None
 
     def read_array(text: bytes) -> list[Any]:
+        body = text[1:-1]
+        if body and text[0] == 123 and text[-1] == 125 and _SPECIAL(body) is None:  # only bare values in braces
+            return [read(e) for e in body.split(delimiter)]
         return [item(e) for e in elements(text, delimiter)]
 
     return read_array
@@ -77,34 +81,41 @@ def elements(text: bytes, delimiter: bytes = b",") -> list[bytes | list[bytes] |
     body = text[1:-1]
     if not body:
         return []
-    if b'"' not in body and body[:1] != b"{":
+    if delimiter != b",":  # box, the one such type, is never quoted
         return [None if e == b"NULL" else e for e in body.split(delimiter)]
-    return _tokens(body, delimiter)
+    return _tokens(body)
 
 
-def _tokens(body: bytes, delimiter: bytes) -> list[bytes | list[bytes] | None]:
-    """`body` with quotes or inner arrays. A comma is text where the delimiter is another (box)."""
+def _tokens(body: bytes) -> list[bytes | list[bytes] | None]:
     out: list[bytes | list[bytes] | None] = []
     depth = start = end = 0
+    ended = False  # whether an element has ended, so that only a delimiter may follow
     for match in _TOKEN.finditer(body):
         if match.start() != end:
-            raise ValueError("is no array")
+            break
         end = match.end()
         quoted, bare, mark = match.groups()
-        if mark == b"{":
-            start = start if depth else match.start()
-            depth += 1
-        elif mark == b"}":
-            depth -= 1
+        if depth:
+            depth += (mark == b"{") - (mark == b"}")
             if depth == 0:
                 out.append([body[start:end]])
-        elif depth or mark == delimiter:
+        elif mark == b",":
+            if not ended:
+                raise ValueError("is no array")
+            ended = False
             continue
+        elif ended:
+            raise ValueError("is no array")
+        elif mark == b"{":
+            depth, start = 1, match.start()
+        elif mark == b"}":
+            raise ValueError("is no array")
         elif quoted is not None:
             out.append(_ESCAPE.sub(rb"\1", quoted) if b"\\" in quoted else quoted)
         else:
-            out.append(None if bare == b"NULL" else bare if bare is not None else mark)
-    if end != len(body) or depth:
+            out.append(None if bare == b"NULL" else bare)
+        ended = True
+    if end != len(body) or depth or not ended:
         raise ValueError("is no array")
     return out
 

@@ -53,7 +53,7 @@ class Cache(dict[bytes, V], Generic[V]):
 
 def plain_day(text: bytes) -> int:
     """`YYYY-MM-DD` of years 1 to 9999 -> days since 1970."""
-    if len(text) != 10 or text[4] != 45:  # a hyphen: fromisoformat reads other forms, too
+    if len(text) != 10 or text[4] != 45 or text[7] != 45:  # fromisoformat also reads forms without these hyphens
         raise ValueError("is no date")
     return date.fromisoformat(text.decode()).toordinal() - _EPOCH
 

@@ -60,14 +60,12 @@ def boolean() -> Entry:
     )  # fmt: skip
 
 
-_BOOLEANS = {b"t": True, b"f": False}
+class _Booleans(dict[bytes, bool]):
+    def __missing__(self, text: bytes) -> bool:
+        raise ValueError("is neither t nor f")
 
 
-def _boolean(text: bytes) -> bool:
-    try:
-        return _BOOLEANS[text]
-    except KeyError:
-        raise ValueError("is neither t nor f") from None
+_boolean = _Booleans({b"t": True, b"f": False}).__getitem__
 
 
 # ---- numeric
@@ -136,17 +134,19 @@ def fixed_scale(scale: int) -> Callable[[bytes], int]:
     if scale < 0:
         return lambda text: _whole(text) // 10**-scale
 
+    point = -scale - 1
+
     def unscaled(text: bytes) -> int:
-        whole, _, fraction = text.partition(b".")
-        if len(fraction) != scale:
-            raise ValueError(f"is no number with {scale} decimals")
-        return int(whole + fraction) if len(text) < _INT_DIGITS else _whole(whole + fraction)
+        if len(text) > scale and text[point] == 46:  # the decimal point where it must be; NaN has none
+            digits = text.replace(b".", b"")
+            return int(digits) if len(digits) <= _INT_DIGITS else _whole(digits)
+        raise ValueError(f"is no number with {scale} decimals")
 
     return unscaled
 
 
 def _whole(text: bytes) -> int:
-    return int(text) if len(text) < _INT_DIGITS else int(Decimal(text.decode()))
+    return int(text) if len(text) <= _INT_DIGITS else int(Decimal(text.decode()))
 
 
 def read_variable(text: bytes) -> dict[str, Any]:
@@ -160,7 +160,7 @@ def read_variable(text: bytes) -> dict[str, Any]:
 
 # ---- money
 
-_MONEY = re.compile(r"[^\d.]?([\d,]+(?:\.\d*)?|\.\d+)")
+_MONEY = re.compile(r"[^\d.]?(\d[\d,]*(?:\.\d*)?|\.\d+)")
 
 
 def money(settings: TypeSettings) -> Entry:
@@ -176,13 +176,13 @@ def money(settings: TypeSettings) -> Entry:
     schema = Schema(type="bytes", name=DECIMAL, version=1, parameters=(("scale", str(digits)),))
     unit = _zero(digits)
     return Entry(
-        schema=schema, read=lambda text: _money(text).quantize(unit, ROUND_HALF_UP), fallback=unit, items="absent",
+        schema=schema, read=lambda text: _money(text).quantize(unit, ROUND_HALF_UP, _EXACT), fallback=unit, items="absent",
     )  # fmt: skip
 
 
 def _money(text: bytes) -> Decimal:
     amount = text.decode()
-    negative = amount[0] in "(-"
+    negative = amount[:1] in ("(", "-")
     match = _MONEY.fullmatch(amount.strip("(-)"))
     if match is None:
         raise ValueError("is no amount of money as lc_monetary=C prints it")

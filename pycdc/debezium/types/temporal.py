@@ -59,7 +59,7 @@ def _iso_date_reader(infinity: str, minus_infinity: str, *, ignore_era: bool) ->
     special = {b"infinity": infinity, b"-infinity": minus_infinity}
 
     def read(text: bytes) -> str:
-        if len(text) == 10 and text[4] == 45:
+        if len(text) == 10 and text[4] == text[7] == 45:
             return text.decode() + "Z"
         return special.get(text) or iso_date(moment(text, ignore_era=ignore_era).days) + "Z"
 
@@ -104,7 +104,7 @@ def _micros(text: bytes) -> int:
     """Times have at most 6 decimals: the float is off by less than a nanosecond."""
     try:
         return _MINUTES[text[:6]] + int(float(text[6:]) * 1e6 + 0.5)
-    except KeyError:
+    except (KeyError, OverflowError):
         raise ValueError("is no time") from None
 
 
@@ -184,7 +184,7 @@ _SPACED_MINUTES = {b" " + minute: micros for minute, micros in _MINUTES.items()}
 
 
 def _usual(text: bytes) -> int:
-    """Microseconds since 1970 of `YYYY-MM-DD HH:MM:SS[.ffffff]`; other texts raise KeyError or ValueError."""
+    """Microseconds since 1970 of `YYYY-MM-DD HH:MM:SS[.ffffff]`; other texts raise."""
     return _DAYS[text[:10]] + _SPACED_MINUTES[text[10:17]] + int(float(text[17:]) * 1e6 + 0.5)
 
 
@@ -192,7 +192,7 @@ def _timestamp_reader(of: Callable[[int], Any], infinity: Any, minus_infinity: A
     def read(text: bytes) -> Any:
         try:
             return of(_usual(text))
-        except (KeyError, ValueError):
+        except (KeyError, ValueError, OverflowError):
             if text in _INFINITE:
                 return infinity if text == b"infinity" else minus_infinity
             return of(moment(text).total)
@@ -204,7 +204,7 @@ def _read_micros(text: bytes) -> int:
     """As `_timestamp_reader` makes them, without the call of `of`."""
     try:
         return _DAYS[text[:10]] + _SPACED_MINUTES[text[10:17]] + int(float(text[17:]) * 1e6 + 0.5)
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, OverflowError):
         if text in _INFINITE:
             return 9223372036825200000 if text == b"infinity" else -9223372036832400000
         return moment(text).total
@@ -284,9 +284,12 @@ def _zoned_reader(digits: int) -> Read:
     endings |= {23 + n: "0" * (digits - n) + "Z" for n in range(1, digits + 1)}
 
     def read(text: bytes) -> str:
-        if text[10:11] == b" " and text[-3:] == b"+00" and (ending := endings.get(len(text))) is not None:
-            s = text.decode()
-            return f"{s[:10]}T{s[11:-3]}{ending}"
-        return text.decode() if text in _INFINITE else iso_timestamp(moment(text).total, digits)
+        s = text.decode()
+        try:
+            if s[10] == " " and s[-3:] == "+00":
+                return f"{s[:10]}T{s[11:-3]}{endings[len(s)]}"
+        except (IndexError, KeyError):  # the infinities; years BC or beyond 9999
+            pass
+        return s if text in _INFINITE else iso_timestamp(moment(text).total, digits)
 
     return read
