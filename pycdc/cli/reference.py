@@ -17,6 +17,8 @@ _INTRO_WORKER = (
     "environment (`CONNECT_BOOTSTRAP_SERVERS` or `BOOTSTRAP_SERVERS`)."
 )
 
+_WRITTEN = "<!-- Written by `pycdc reference --write docs/reference`: change the definition, not this page. -->"
+
 
 class Page(NamedTuple):
     """One reference page; `names` are the class names it stands for."""
@@ -39,7 +41,8 @@ def reference(name: str | None, folder: str | None) -> None:
         for page in pages():
             path = Path(folder) / f"{page.file}.md"
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(markdown(page.title, page.definition, page.names, page.intro), encoding="utf-8")
+            text = markdown(page.title, page.definition, page.names, page.intro)
+            path.write_text(f"{_WRITTEN}\n\n{text}", encoding="utf-8")
             click.echo(path)
     elif name is None:
         for page in pages():

@@ -55,8 +55,10 @@ class Entry(NamedTuple):
 class Layered:
     """One merged configuration. `raw` holds the texts as written, late values unresolved."""
 
-    def __init__(self, entries: Mapping[str, Entry]) -> None:
+    def __init__(self, entries: Mapping[str, Entry], strangers: Mapping[str, str] | None = None) -> None:
         self._entries = dict(entries)
+        #: Environment variables that look like a worker's keys and are none -> the key they would be.
+        self.strangers = dict(strangers or {})
         self.raw: dict[str, str] = {key: entry.value for key, entry in self._entries.items()}
 
     @classmethod
@@ -97,7 +99,8 @@ def layered(
     set_option: str = "--set",
 ) -> Layered:
     """Read and merge all layers; `settings` are texts `key=value`. Raises ConfigError with every fault."""
-    entries = _environment(os.environ if environ is None else environ)
+    strangers: dict[str, str] = {}
+    entries = _environment(os.environ if environ is None else environ, strangers)
     faults: list[Fault] = []
     paths = [(worker, Layer.WORKER)] if worker is not None else []
     for path, layer in [*paths, *((c, Layer.CONFIG) for c in configs)]:
@@ -115,10 +118,10 @@ def layered(
             entries[key.strip()] = Entry(value, set_option, Layer.SET)
     if faults:
         raise ConfigError("The configuration cannot be read.", faults=tuple(faults))
-    return Layered(entries)
+    return Layered(entries, strangers)
 
 
-def _environment(environ: Mapping[str, str]) -> dict[str, Entry]:
+def _environment(environ: Mapping[str, str], strangers: dict[str, str]) -> dict[str, Entry]:
     found: dict[str, Entry] = {}
     for name, key in _BARE.items():
         if environ.get(name):
@@ -128,6 +131,8 @@ def _environment(environ: Mapping[str, str]) -> dict[str, Entry]:
             key = property_name(name.removeprefix("CONNECT_"))
             if WorkerConfig.reads(key):
                 found[key] = Entry(environ[name], f"environment variable {name}", Layer.ENVIRONMENT)
+            elif not WorkerConfig.is_foreign(key):
+                strangers[name] = key
     return found
 
 

@@ -228,6 +228,7 @@ class _Join:
     def finish(self) -> dict[str, Any]:
         """Raises ConfigError when anything was wrong."""
         self._unread()
+        self._strangers()
         if self.faults:
             faults = tuple(dict.fromkeys(self._shown(f) for f in self.faults))
             name = self.layered.raw.get("name", "")
@@ -406,6 +407,14 @@ class _Join:
         return plugin(settings) if len(self.faults) == known else None
 
     # ---- keys that nobody reads
+
+    def _strangers(self) -> None:
+        """Only worker keys are taken from the environment; a variable that gives another is told."""
+        worker = [p.name for p in WorkerConfig.properties()]
+        for variable, key in self.layered.strangers.items():
+            nearest = registry.nearest_name(key, worker)
+            suggestion = f"; did you mean {nearest}?" if nearest else ""
+            self.warnings.append(f"the environment variable {variable} gives {key}, which is no worker key{suggestion}")
 
     def _unread(self) -> None:
         if self._plugin is None:

@@ -61,7 +61,24 @@ LATER: Final[Mapping[str, Kind]] = {
     "io.confluent.connect.json.JsonSchemaConverter": CONVERTER,
     "io.debezium.transforms.outbox.EventRouter": TRANSFORM,
     "io.debezium.transforms.ByLogicalTableRouter": TRANSFORM,
-}
+    "io.debezium.transforms.ContentBasedRouter": TRANSFORM,
+    "io.debezium.transforms.Filter": TRANSFORM,
+    "io.debezium.transforms.partitions.PartitionRouting": TRANSFORM,
+    **{
+        f"org.apache.kafka.connect.transforms.{name}{side}": TRANSFORM
+        for name in ("Cast", "ExtractField", "Flatten", "HeaderFrom", "HoistField", "InsertField", "MaskField",
+                     "ReplaceField", "SetSchemaMetadata", "TimestampConverter")
+        for side in ("$Key", "$Value")
+    },
+    **{
+        f"org.apache.kafka.connect.transforms.{name}": TRANSFORM
+        for name in ("DropHeaders", "Filter", "InsertHeader", "TimestampRouter", "ValueToKey")
+    },
+    **{
+        f"org.apache.kafka.connect.transforms.predicates.{name}": PREDICATE
+        for name in ("HasHeaderKey", "RecordIsTombstone", "TopicNameMatches")
+    },
+}  # fmt: skip
 
 _GROUPS: Final = {
     SOURCE: "pycdc.connectors",

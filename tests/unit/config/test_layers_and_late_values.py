@@ -64,7 +64,9 @@ def test_names_of_the_environment(variable: str, key: str) -> None:
 
 def test_the_environment_gives_worker_keys_only() -> None:
     environ = {"CONNECT_DATABASE_PASSWORD": "x", "CONNECT_TOPIC_PREFIX": "x", "TOPIC_PREFIX": "x", "GROUP_ID": "g", "PATH": "/bin"}
-    assert layered(environ=environ).raw == {"group.id": "g"}
+    merged = layered(environ={**environ, "CONNECT_REST_PORT": "8083"})
+    assert merged.raw == {"group.id": "g"}
+    assert merged.strangers == {"CONNECT_DATABASE_PASSWORD": "database.password", "CONNECT_TOPIC_PREFIX": "topic.prefix"}
 
 
 def test_every_unreadable_layer_is_told_at_once(tmp_path: Path) -> None:

@@ -171,6 +171,14 @@ def test_worker_keys_of_a_cluster_pass_silently_from_a_worker_file_only(tmp_path
     assert plan(good(group__id="g")).warnings == ("group.id has no effect: this process runs one connector",)
 
 
+def test_a_mistyped_variable_of_the_worker_is_told() -> None:
+    entries = {k: Entry(v, "c", Layer.CONFIG) for k, v in good().items()}
+    made = load_source(Layered(entries, {"CONNECT_OFSET_STORAGE_TOPIC": "ofset.storage.topic"}))
+    assert made.warnings == (
+        "the environment variable CONNECT_OFSET_STORAGE_TOPIC gives ofset.storage.topic, which is no worker key; did you mean offset.storage.topic?",
+    )
+
+
 # ---- secrets
 
 
