@@ -18,8 +18,11 @@ _HASH = re.compile(r"column\.mask\.hash\.(v2\.)?([^.]+)\.with\.salt\.(.+)")
 #: Beginnings of the keys that `ColumnRules.parse` reads.
 PREFIXES = ("column.mask.with.", "column.truncate.to.", "column.mask.hash.")
 
-_HASHLIB = {"MD2": None, "MD5": "md5", "SHA-1": "sha1", "SHA": "sha1", "SHA-224": "sha224", "SHA-256": "sha256",
-            "SHA-384": "sha384", "SHA-512": "sha512", "SHA3-256": "sha3_256", "SHA3-512": "sha3_512"}  # fmt: skip
+#: Java's names of digests -> hashlib's.
+_HASHLIB = {
+    "MD5": "md5", "SHA-1": "sha1", "SHA": "sha1", "SHA-224": "sha224", "SHA-256": "sha256", "SHA-384": "sha384",
+    "SHA-512": "sha512", "SHA3-256": "sha3_256", "SHA3-512": "sha3_512",
+}  # fmt: skip
 
 
 class _Rule(msgspec.Struct, frozen=True):
@@ -31,8 +34,12 @@ class _Rule(msgspec.Struct, frozen=True):
     v2: bool = False
 
 
+#: Of several rules that match a column only the first in this order counts (Debezium's ColumnMappers).
+_PRECEDENCE = ("truncate", "mask", "propagate column", "propagate type", "hash", "hash v2")
+
+
 class ColumnRules:
-    """Resolves a column of a table into schema and readers, with every configured rule applied."""
+    """Resolves a column of a table into schema and readers, with the configured rule applied."""
 
     def __init__(
         self,
@@ -44,9 +51,13 @@ class ColumnRules:
         comments: bool = False,
     ) -> None:
         self.types = types
-        self._rules = rules or []
-        self._propagate_columns = propagate_columns or NameFilter([])
-        self._propagate_types = propagate_types or NameFilter([])
+        nothing = NameFilter([])
+        rules = [
+            *(rules or []),
+            _Rule(propagate_columns or nothing, "propagate column"),
+            _Rule(propagate_types or nothing, "propagate type"),
+        ]
+        self._rules = sorted(rules, key=lambda r: _PRECEDENCE.index(r.kind))
         self._comments = comments
 
     @staticmethod
@@ -54,42 +65,45 @@ class ColumnRules:
         """The rules among `raw`'s keys, in the order given. Raises ValueError naming the key."""
         rules = []
         for key, value in raw.items():
-            filter_ = NameFilter(split_list(value)) if key.startswith(PREFIXES) else None
-            if filter_ is None:
+            if not key.startswith(PREFIXES):
                 continue
+            filter_ = NameFilter(split_list(value))
             if m := _MASK.fullmatch(key):
                 rules.append(_Rule(filter_, "mask", int(m[1])))
             elif m := _TRUNCATE.fullmatch(key):
                 rules.append(_Rule(filter_, "truncate", int(m[1])))
-            elif (m := _HASH.fullmatch(key)) and _HASHLIB.get(m[2].upper()):
-                rules.append(_Rule(filter_, "hash", 0, _HASHLIB[m[2].upper()] or "", m[3], m[1] is not None))
+            elif (m := _HASH.fullmatch(key)) and m[2].upper() in _HASHLIB:
+                rules.append(_Rule(filter_, "hash v2" if m[1] else "hash", 0, _HASHLIB[m[2].upper()], m[3], bool(m[1])))
             else:
-                raise ValueError(f"{key} is not understood: see column.mask.with.N.chars, column.truncate.to.N.chars, "
-                                 "column.mask.hash[.v2].ALGORITHM.with.salt.SALT")  # fmt: skip
+                raise ValueError(
+                    f"{key} is not understood: see column.mask.with.N.chars, column.truncate.to.N.chars, "
+                    f"column.mask.hash[.v2].ALGORITHM.with.salt.SALT with one of {', '.join(_HASHLIB)}"
+                )
         return rules
 
-    def resolve(self, table: Table, column: Column, database: str) -> ResolvedColumn | None:
-        """None: the column's type is unknown and left out."""
+    def resolve(self, table: Table, column: Column) -> ResolvedColumn | None:
+        """The column as rows show it. None: its type is unknown and left out."""
         resolved = resolve(column, self.types)
         if resolved is None:
             return None
-        name = f"{table.id}.{column.name}"
-        if self._propagates(name, column, database):
-            resolved = with_source_type(resolved, column)
-        for rule in self._rules:
-            if not rule.filter.matches(name):
-                continue
-            if rule.kind == "mask":
-                resolved = masked(resolved, rule.length)
-            elif rule.kind == "truncate":
-                resolved = truncated(resolved, column, rule.length)
-            else:
-                resolved = hashed(resolved, column, rule.algorithm, rule.salt, v2=rule.v2)
         if self._comments and column.comment:
             resolved = msgspec.structs.replace(resolved, schema=resolved.schema.replace(doc=column.comment))
+        name, type_name = f"{table.id}.{column.name}", f"{table.id}.{column.type.name}"
+        for rule in self._rules:
+            if rule.filter.matches(type_name if rule.kind == "propagate type" else name):
+                return _applied(rule, resolved, column)
         return resolved
 
-    def _propagates(self, name: str, column: Column, database: str) -> bool:
-        if self._propagate_columns.matches(name):
-            return True
-        return self._propagate_types.matches(f"{database}.{column.type.name}")
+    def resolve_key(self, column: Column) -> ResolvedColumn | None:
+        """The column as keys show it: no rule reaches them."""
+        return resolve(column, self.types)
+
+
+def _applied(rule: _Rule, resolved: ResolvedColumn, column: Column) -> ResolvedColumn:
+    if rule.kind == "mask":
+        return masked(resolved, rule.length)
+    if rule.kind == "truncate":
+        return truncated(resolved, column, rule.length)
+    if rule.kind.startswith("hash"):
+        return hashed(resolved, column, rule.algorithm, rule.salt, v2=rule.v2)
+    return with_source_type(resolved, column)

@@ -60,6 +60,8 @@ class EventSettings(msgspec.Struct, kw_only=True):
     skipped: frozenset[str] = frozenset("t")
     skip_unchanged: bool = False
     transaction_metadata: bool = False
+    #: Table comments become the schema's doc.
+    comments: bool = False
     adjust_schema: Adjuster = unchanged
     adjust_field: Adjuster = unchanged
     #: Put behind the operation's own headers on every record of a table.
@@ -73,6 +75,8 @@ class _Part(msgspec.Struct, frozen=True):
     column: Column
     name: str
     resolved: ResolvedColumn
+    #: The same column without rules, for keys.
+    plain: ResolvedColumn
     captured: bool
 
 
@@ -93,31 +97,37 @@ class TableEvents:
 
     def _part(self, index: int, column: Column) -> _Part | None:
         s = self.settings
-        resolved = s.columns.resolve(self.table, column, s.database)
-        if resolved is None:
+        resolved, plain = s.columns.resolve(self.table, column), s.columns.resolve_key(column)
+        if resolved is None or plain is None:
             return None
         captured = s.filters.column(self.table.schema, self.table.name, column.name)
-        return _Part(index, column, s.adjust_field(column.name), resolved, captured)
+        return _Part(index, column, s.adjust_field(column.name), resolved, plain, captured)
 
     def _make_schemas(self) -> None:
-        name, adjust = self.name, self.settings.adjust_schema
-        value = struct(
-            [(p.name, p.resolved.schema) for p in self._parts],
-            optional=True, name=adjust(f"{name.topic}.Value"), doc=self.table.comment,
+        self.envelope_schema = self._make_envelope_schema(lambda r: r.schema)
+        snapshot_differs = any(p.resolved.snapshot_schema is not None for p in self._parts)
+        self.snapshot_envelope_schema = (
+            self._make_envelope_schema(lambda r: r.snapshot_schema or r.schema) if snapshot_differs else self.envelope_schema
         )
-        self.value_schema = value
-        self.envelope_schema = struct(
+        self.snapshot_key_schema = self._make_key_schema(lambda p: p.plain.schema)
+        # A key column that is not captured is unknown to Debezium's stream: optional, without default.
+        self.key_schema = self._make_key_schema(
+            lambda p: p.plain.schema if p.captured else p.plain.schema.replace(optional=True, default=NO_DEFAULT)
+        )
+
+    def _make_envelope_schema(self, schema: Callable[[ResolvedColumn], Schema]) -> Schema:
+        topic, adjust = self.name.topic, self.settings.adjust_schema
+        value = struct(
+            [(p.name, schema(p.resolved)) for p in self._parts],
+            optional=True, name=adjust(f"{topic}.Value"), doc=self.table.comment if self.settings.comments else None,
+        )  # fmt: skip
+        return struct(
             [
                 ("before", value), ("after", value), ("source", SOURCE_SCHEMA), ("transaction", TRANSACTION_SCHEMA),
                 ("op", STRING), ("ts_ms", OPTIONAL_INT64), ("ts_us", OPTIONAL_INT64), ("ts_ns", OPTIONAL_INT64),
             ],
-            name=adjust(f"{name.topic}.Envelope"), version=2,
+            name=adjust(f"{topic}.Envelope"), version=2,
         )  # fmt: skip
-        self.snapshot_key_schema = self._make_key_schema(lambda p: p.resolved.schema)
-        # A key column that is not captured is unknown to Debezium's stream: optional, without default.
-        self.key_schema = self._make_key_schema(
-            lambda p: p.resolved.schema if p.captured else p.resolved.schema.replace(optional=True, default=NO_DEFAULT)
-        )
 
     def _make_key_schema(self, schema: Callable[[_Part], Schema]) -> Schema | None:
         fields = [(p.name, schema(p)) for p in self._key_parts]
@@ -129,24 +139,32 @@ class TableEvents:
 
     # ---- values
 
-    def _leaf(self, part: _Part, base: int, *, snapshot: bool = False) -> Any:
-        if part.resolved.always_null:
+    @staticmethod
+    def _leaf(index: int, column: ResolvedColumn, *, snapshot: bool = False) -> Any:
+        if column.constant is not msgspec.UNSET:
+            return column.constant
+        if column.always_null:
             return None
-        return Leaf(base + part.index, part.resolved.snapshot_reader if snapshot else part.resolved.reader)
+        return Leaf(index, column.snapshot_reader if snapshot else column.reader)
 
     def _image(self, base: int, *, snapshot: bool = False, unavailable: frozenset[int] = frozenset()) -> dict[str, Any]:
         """The row struct of texts that begin at `base`."""
         return {
-            p.name: p.resolved.unavailable if p.index in unavailable else self._leaf(p, base, snapshot=snapshot)
+            p.name: p.resolved.unavailable
+            if p.index in unavailable and p.resolved.constant is msgspec.UNSET
+            else self._leaf(base + p.index, p.resolved, snapshot=snapshot)
             for p in self._parts
         }
 
     def _identity_image(self, base: int) -> dict[str, Any]:
         """The old row where only the replica identity is known: the rest is null, or its fallback when it may not be."""
-        return {
-            p.name: self._leaf(p, base) if p.column.identity else None if p.column.nullable else p.resolved.fallback
-            for p in self._parts
-        }
+        image = {}
+        for p in self._parts:
+            if p.column.identity or p.resolved.constant is not msgspec.UNSET:
+                image[p.name] = self._leaf(base + p.index, p.resolved)
+            else:
+                image[p.name] = None if p.column.nullable else p.resolved.fallback
+        return image
 
     def _key(self, base: int, *, old: str = "", snapshot: bool = False) -> dict[str, Any] | None:
         """`old` K: only identity columns are known. A key column that the snapshot did not select falls back."""
@@ -156,9 +174,9 @@ class TableEvents:
         for p in self._key_parts:
             unknown = (old == "K" and not p.column.identity) or (snapshot and not p.captured)
             if not unknown:
-                key[p.name] = self._leaf(p, base, snapshot=snapshot)
+                key[p.name] = self._leaf(base + p.index, p.plain, snapshot=snapshot)
             else:
-                key[p.name] = None if p.column.nullable else p.resolved.fallback
+                key[p.name] = None if p.column.nullable else p.plain.fallback
         if self.name.key_field is not None:
             key[self.name.key_field] = self.name.key_value
         return key
@@ -202,7 +220,7 @@ class TableEvents:
         leaf = system_leaf(self.width)
         value = self._envelope(READ, None, self._image(0, snapshot=True), leaf, snapshot=True)
         record = self._record(self._key(0, snapshot=True), value)
-        return (record.replace(key_schema=self.snapshot_key_schema),)
+        return (record.replace(key_schema=self.snapshot_key_schema, value_schema=self.snapshot_envelope_schema),)
 
     def _after_record(self, op: str, system: int, unavailable: frozenset[int], before: Any = None, *headers: Header,
                       second: bool = False) -> Record:  # fmt: skip
@@ -211,7 +229,10 @@ class TableEvents:
 
     def _unavailable_header(self, unavailable: frozenset[int]) -> tuple[Header, ...]:
         """Names the columns that Debezium shows as plain null though they are not (docs/differences.md)."""
-        names = [p.name for p in self._parts if p.index in unavailable and p.resolved.unavailable is None]
+        names = [
+            p.name for p in self._parts
+            if p.index in unavailable and p.resolved.unavailable_unmarked and p.resolved.constant is msgspec.UNSET
+        ]  # fmt: skip
         return (Header(HEADER_UNAVAILABLE, STRING, ",".join(names)),) if names else ()
 
     def update(self, old: str, unavailable: frozenset[int]) -> Templates:
@@ -272,7 +293,7 @@ class TableEvents:
         for p in self._key_parts:
             if old == "K" and not p.column.identity:
                 text = new[p.index]
-                if text is None or p.resolved.reader.read(text) != p.resolved.fallback:
+                if text is None or p.plain.reader.read(text) != p.plain.fallback:
                     return True
             elif new[p.index] != old_row[p.index]:
                 return True

@@ -9,6 +9,7 @@ Never skips a record: what the broker refuses ends the sender, and the caller re
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -24,6 +25,9 @@ from pycdc.kafka.wire import fill, require_extension
 from pycdc.model.ledger import Ledger
 
 log = structlog.get_logger(__name__)
+
+# It calls a topic that the broker is about to create an error.
+logging.getLogger("aiokafka.cluster").setLevel(logging.CRITICAL)
 
 #: Bytes of a batch before compression. Throughput of one partition is batch / round trip; brokers take 1 MiB.
 BATCH_BYTES = 512 << 10
@@ -127,10 +131,12 @@ class BatchSender:
         now_ms = time.time_ns() // 1_000_000
         index, count = 0, len(values)
         while index < count:
+            before = 0
             if lane.batch is None:
                 lane.batch = self._producer.create_batch()
                 lane.ticket = self._ledger.open(sequence[index])
-            before = lane.batch.size()
+            else:
+                before = lane.batch.size()
             index = fill(lane.batch, index, keys, values, headers, timestamps, now_ms)
             self.buffered_bytes += lane.batch.size() - before
             if index < count:

@@ -53,7 +53,7 @@ class _Plan(msgspec.Struct):
     key: Format | None
     value: Format | None
     headers: tuple[tuple[str, Format | None], ...]
-    constant_headers: tuple[tuple[str, bytes | None], ...] | None
+    constant_headers: list[tuple[str, bytes | None]] | None
     dropped: bool = False
     proven: bool = False
 
@@ -147,7 +147,7 @@ class Encoder:
         try:
             record = self.chain.apply(template)
             if record is None:
-                return _Plan("", None, None, None, (), (), dropped=True)
+                return _Plan("", None, None, None, (), [], dropped=True)
             headers = tuple((h.key, self._format(self.header, record.topic, h.schema, h.value)) for h in record.headers)
             plan = _Plan(
                 record.topic,
@@ -234,11 +234,11 @@ def _where(run: Run, row: Row) -> str:
     return f"{run.where}, LSN {lsn.decode()}" if lsn is not None else run.where
 
 
-def _constant(headers: tuple[tuple[str, Format | None], ...]) -> tuple[tuple[str, bytes | None], ...] | None:
-    """The headers themselves when no row changes them, which is the rule: then one tuple serves all rows."""
+def _constant(headers: tuple[tuple[str, Format | None], ...]) -> list[tuple[str, bytes | None]] | None:
+    """The headers themselves when no row changes them, which is the rule: then one list serves all rows."""
     if any(f is not None and f.literal is None for _, f in headers):
         return None
-    return tuple((k, None if f is None else f.literal) for k, f in headers)
+    return [(k, None if f is None else f.literal) for k, f in headers]
 
 
 def _run_plan(plan: _Plan, rows: Sequence[Row]) -> Encoded:

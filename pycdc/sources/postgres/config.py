@@ -184,7 +184,7 @@ class PostgresSourceConfig(ConfigDef):
     schema_adjust = Property[str]("schema.name.adjustment.mode", one_of(*_ADJUST), default="none", doc="Characters in schema names.")
     field_adjust = Property[str]("field.name.adjustment.mode", one_of(*_ADJUST), default="none", doc="Characters in field names.")
     propagate_columns = Property[NameFilter]("column.propagate.source.type", _filter(), default=NameFilter([]), doc="Columns whose source type is a schema parameter.")
-    propagate_types = Property[NameFilter]("datatype.propagate.source.type", _filter(), default=NameFilter([]), doc="The same by type, as `database.type`.")
+    propagate_types = Property[NameFilter]("datatype.propagate.source.type", _filter(), default=NameFilter([]), doc="The same by type, as `schema.table.type`.")
     event_failure = Property[str](
         "event.processing.failure.handling.mode", one_of("fail", "warn", "skip", "ignore"), default="fail", doc="An event that cannot be made."
     )

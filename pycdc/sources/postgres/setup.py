@@ -60,6 +60,7 @@ def event_settings(c: PostgresSourceConfig, *, task_id: str, now_ms: int) -> Eve
         skipped=c.skipped,
         skip_unchanged=c.skip_unchanged,
         transaction_metadata=c.transaction_metadata,
+        comments=c.comments,
         adjust_schema=SCHEMA_ADJUSTERS[c.schema_adjust],
         adjust_field=FIELD_ADJUSTERS[c.field_adjust],
         context_headers=context,
