@@ -46,10 +46,11 @@ def source(
         merged = layered(config_files, worker=worker, settings=set_values)
         plan = load_source(merged, offsets_file=offsets_file is not None, checks=_kafka_checks())
         _begin(plan)
+        from pycdc.cli.progress import snapshot_bar
         from pycdc.runtime.source_task import run_source
 
         async def main(stop: asyncio.Event) -> None:
-            await run_source(plan, offsets_file=offsets_file, http=http, stop=stop)
+            await run_source(plan, offsets_file=offsets_file, http=http, stop=stop, show=snapshot_bar())
 
         process.run(main)
 

@@ -171,7 +171,7 @@ class JsonConverter:
         out.append(b"]")
 
     def _writer(self, schema: Schema) -> Writer:
-        """value -> bytes for a schema that is no struct with leaves."""
+        """Value -> bytes for a schema that is no struct with leaves."""
         if schema.name == DECIMAL:
             return _decimal_number if self.settings.decimal_format == "NUMERIC" else _decimal_base64(schema)
         if schema.type in ("struct", "array", "map"):
@@ -179,7 +179,7 @@ class JsonConverter:
         return _WRITERS[schema.type]
 
     def _cell(self, column: int, schema: Schema, reader: Reader) -> Cell:
-        """text -> bytes: a direct writer for a form, else the reader composed with the writer."""
+        """Text -> bytes: a direct writer for a form, else the reader composed with the writer."""
         null = self._null(schema)
         if reader.form is Form.DIGITS and schema.type in _INTEGERS:
             return Cell(column, None, null)

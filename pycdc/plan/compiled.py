@@ -29,7 +29,8 @@ class Format:
 
     def encode(self, columns: Sequence[Texts], count: int) -> list[bytes]:
         """The bytes of each of `count` rows. Raises whatever a leaf function raises, and TypeError for a
-        NULL where none is allowed: the caller then goes row by row on the readable path."""
+        NULL where none is allowed: the caller then goes row by row on the readable path.
+        """
         if self.literal is not None:
             return list(repeat(self.literal, count))
         return list(map(self.template.__mod__, zip(*[_encoded(c, columns[c.column]) for c in self.cells], strict=True)))

@@ -67,6 +67,8 @@ class Progress(msgspec.Struct):
     read_lsn: int = 0
     server_lsn: int = 0
     reconnects: int = 0
+    #: Why the server is being waited for; empty while changes flow.
+    fault: str = ""
 
 
 class SourceContext(msgspec.Struct):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from pycdc.errors import PycdcError, ProduceError
+from pycdc.errors import ConnectionLost, ProduceError, PycdcError
 from pycdc.kafka.murmur2 import PrefixHash
 from pycdc.model.ledger import Ledger
 from pycdc.model.template import Leaf
@@ -26,10 +26,10 @@ from pycdc.runtime.http import serving
 from pycdc.telemetry.metrics import SourceMetrics
 
 if TYPE_CHECKING:
-    from pycdc.plugins.join import SourcePlan
     from pycdc.kafka.offsets import OffsetStore
     from pycdc.kafka.producer import BatchSender
     from pycdc.kafka.topics import Topics
+    from pycdc.plugins.join import SourcePlan
 
 log = structlog.get_logger(__name__)
 
@@ -154,6 +154,7 @@ class SourceTask:
         while True:
             await asyncio.sleep(self._flush_interval)
             await self._store_settled()
+            self._on_batch(self)
 
     async def _store_settled(self) -> None:
         """Store the acknowledged prefix's offset, then confirm it. One at a time, or an older one could win."""
@@ -236,8 +237,14 @@ def _first_fault(group: BaseExceptionGroup[BaseException]) -> BaseException:
 # ---- what `pycdc source` runs
 
 
-async def run_source(plan: SourcePlan, *, offsets_file: str | None, http: str | None, stop: asyncio.Event) -> None:
-    """Run `plan` until `stop` is set, the source is done, or a fault ends it (PycdcError)."""
+async def run_source(
+    plan: SourcePlan, *, offsets_file: str | None, http: str | None, stop: asyncio.Event,
+    show: Callable[[Progress], None] | None = None,
+) -> None:  # fmt: skip
+    """Run `plan` until `stop` is set, the source is done, or a fault ends it (PycdcError).
+
+    `show` is told the progress after every batch; without it a snapshot's progress is logged.
+    """
     from pycdc.kafka.offsets import FileOffsetStore, TopicOffsetStore
     from pycdc.kafka.producer import BatchSender
     from pycdc.kafka.topics import Topics, parse_groups
@@ -262,7 +269,7 @@ async def run_source(plan: SourcePlan, *, offsets_file: str | None, http: str | 
         Topics(parse_groups(plan.topic_creation), plan.admin),
         queue_bytes=source.queue_bytes,
         flush_interval=min(worker.flush_interval / 1000, _LONGEST_FLUSH),
-        on_batch=Observer(health, metrics),
+        on_batch=Observer(health, metrics, show),
     )
     metrics.queue_limit = source.queue_bytes
     metrics.server = source.partition.get("server", "")
@@ -303,12 +310,41 @@ def make_encoder(plan: SourcePlan, source: Source, metrics: SourceMetrics) -> En
     )  # fmt: skip
 
 
+class SnapshotLog:
+    """A line every ten seconds while a snapshot runs: rows, rows per second, percent."""
+
+    _EVERY = 10.0
+
+    def __init__(self) -> None:
+        self._at = time.monotonic()
+        self._rows = 0
+
+    def __call__(self, progress: Progress) -> None:
+        now = time.monotonic()
+        if progress.phase != "snapshot" or now - self._at < self._EVERY:
+            return
+        rate = (progress.rows_total - self._rows) / (now - self._at)
+        self._at, self._rows = now, progress.rows_total
+        log.info(
+            "snapshot", table=progress.table, rows=progress.rows, percent=percent(progress),
+            tables=f"{progress.tables_done} of {progress.tables}", rows_per_second=round(rate),
+        )  # fmt: skip
+
+
+def percent(progress: Progress) -> int | None:
+    """Of the table being read, by the planner's estimate; None without one."""
+    if not progress.rows_expected:
+        return None
+    return min(99, 100 * progress.rows // progress.rows_expected)
+
+
 class Observer:
     """Copies a task's counters into health and metrics, once per batch."""
 
-    def __init__(self, health: Health, metrics: SourceMetrics) -> None:
+    def __init__(self, health: Health, metrics: SourceMetrics, show: Callable[[Progress], None] | None = None) -> None:
         self.health = health
         self.metrics = metrics
+        self.show = show or SnapshotLog()
         self._rows: dict[str, int] = {}
 
     def __call__(self, task: SourceTask) -> None:
@@ -320,11 +356,15 @@ class Observer:
         m.read_lsn, m.server_lsn, m.reconnects, m.retries = p.read_lsn, p.server_lsn, p.reconnects, task.rebuilds
         m.queue_bytes = task.sender.buffered_bytes
         m.confirmed_lsn = task.confirmed_lsn
-        m.connected = 1
+        m.connected = int(not p.fault)
         m.snapshot_running = int(p.phase == "snapshot")
         m.snapshot_tables, m.snapshot_tables_left = p.tables, p.tables - p.tables_done
         m.snapshot_rows, m.snapshot_rows_expected = p.rows_total, p.rows_expected
-        self.health.delivering(snapshot=p.phase == "snapshot")
+        if p.fault:
+            self.health.retrying(ConnectionLost(p.fault))
+        elif p.phase != "starting":
+            self.health.delivering(snapshot=p.phase == "snapshot")
+        self.show(p)
         self.health.lsn, self.health.lag_bytes = task.confirmed_lsn, m.lag_bytes
         for topic, rows in task.records_by_topic.items():
             known = self._rows.get(topic, 0)

@@ -163,7 +163,7 @@ class Snapshot:
 
 
 async def snapshot_facts(conn: psycopg.AsyncConnection) -> tuple[int, int]:
-    """xid and clock (us) to put on the snapshot's rows; inside the snapshot's transaction."""
+    """Xid and clock (us) to put on the snapshot's rows; inside the snapshot's transaction."""
     row = await (
         await conn.execute(
             "SELECT CASE WHEN pg_is_in_recovery() THEN 0 ELSE txid_current() END, "

@@ -117,7 +117,7 @@ class PostgresSource:
         while True:
             try:
                 async for batch in self._session():
-                    failures = 0
+                    failures, self._progress.fault = 0, ""
                     if batch.offset is not None:
                         self._offset = batch.offset
                     yield batch
@@ -129,6 +129,7 @@ class PostgresSource:
                 pause = min(_FIRST_PAUSE * 2**failures, self.settings.retry_wait / 1000) * random.uniform(0.8, 1.2)  # noqa: S311
                 failures = min(failures + 1, 30)
                 self._progress.reconnects += 1
+                self._progress.fault = str(error)
                 log.warning("connection to PostgreSQL lost, trying again", cause=str(error), seconds=round(pause, 1))
                 await self._disconnect()
                 await asyncio.sleep(pause)
@@ -394,7 +395,8 @@ class PostgresSource:
         state: SnapshotState, rest: list[bytes],
     ) -> AsyncIterator[Batch]:  # fmt: skip
         """Rule 7. (a) stream to about the end of WAL; (b) a temporary slot gives point C1 and snapshot X1 while
-        streaming goes on; (c) stream what committed before C1; (d) read at X1. `rest` gets what was read beyond."""
+        streaming goes on; (c) stream what committed before C1; (d) read at X1. `rest` gets what was read beyond.
+        """
         row = await (await sql.execute("SELECT pg_current_wal_flush_lsn() - '0/0'::pg_lsn")).fetchone()
         target = int(row[0]) if row is not None else 0
         self._progress.phase = "catching up"
