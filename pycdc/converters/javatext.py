@@ -68,7 +68,7 @@ def unscaled_bytes(unscaled: int) -> bytes:
 
 
 def quoted(text: str) -> bytes:
-    """A JSON string as Jackson writes it: raw UTF-8, short escapes, other controls as \\u00XX in capitals,
+    r"""A JSON string as Jackson writes it: raw UTF-8, short escapes, other controls as \u00XX in capitals,
     and characters beyond the basic plane as two escaped surrogates.
     """
     out = dumps(text)

@@ -1,7 +1,7 @@
-"""Java's regular expressions, run by the `regex` library.
+r"""Java's regular expressions, run by the `regex` library.
 
 Configuration holds patterns written for java.util.regex; most mean the same here. What differs is
-translated (named groups' references, POSIX classes, \\h), and what cannot be is refused with its reason.
+translated (named groups' references, POSIX classes, \h), and what cannot be is refused with its reason.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def compile_java(pattern: str, *, ignore_case: bool = False) -> regex.Pattern[st
 
 
 def replacement(java: str) -> Callable[[regex.Match[str]], str]:
-    """A Java replacement text (`$1`, `${name}`, `\\$`) as a function for `Pattern.sub`."""
+    r"""A Java replacement text (`$1`, `${name}`, `\$`) as a function for `Pattern.sub`."""
 
     def expand(match: regex.Match[str]) -> str:
         def one(ref: _re.Match[str]) -> str:
@@ -45,7 +45,7 @@ def replacement(java: str) -> Callable[[regex.Match[str]], str]:
 
 
 def split_list(text: str) -> list[str]:
-    """A list of patterns: separated by commas, `\\,` is a comma, white space trimmed, empty ones dropped."""
+    r"""A list of patterns: separated by commas, `\,` is a comma, white space trimmed, empty ones dropped."""
     parts = [p.replace("\\,", ",").strip() for p in _re.split(r"(?<!\\),", text)]
     return [p for p in parts if p]
 

@@ -224,7 +224,7 @@ class PostgresSource:
             log.warning("the slot is ahead of the stored offset; taking a new snapshot", slot=s.slot)
             offset, done = None, False
         if slot is None:
-            offset = None
+            offset, done = None, False  # nothing continues: a new slot begins where its snapshot is
         wanted = s.snapshot_mode != "no_data" and (not done or (s.snapshot_mode == "always" and not self._snapshot_taken))
         flow = (
             self._new_slot(sql, catalog, identity, snapshot=wanted)
@@ -324,7 +324,8 @@ class PostgresSource:
             and f"{t.schema}.{t.name}" not in finished
         ]  # fmt: skip
         loaded = await catalog.load([t.oid for t in names])
-        return [loaded[t.oid] for t in names if t.oid in loaded]
+        # a table without columns has rows, but nothing to tell of them
+        return [loaded[t.oid] for t in names if t.oid in loaded and loaded[t.oid].columns]
 
     def _override(self, table: Table) -> str | None:
         if not self.settings.snapshot_overrides.matches(table.id):
