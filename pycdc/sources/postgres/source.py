@@ -324,7 +324,6 @@ class PostgresSource:
             and f"{t.schema}.{t.name}" not in finished
         ]  # fmt: skip
         loaded = await catalog.load([t.oid for t in names])
-        # a table without columns has rows, but nothing to tell of them
         return [loaded[t.oid] for t in names if t.oid in loaded and loaded[t.oid].columns]
 
     def _override(self, table: Table) -> str | None:
@@ -491,7 +490,8 @@ class PostgresSource:
     async def _learn(self, decoder: StreamDecoder, catalog: Catalog) -> None:
         relation = decoder.unknown
         assert relation is not None
-        if not self._captures(relation.schema, relation.name):
+        # a table without columns has rows, but nothing to tell of them
+        if not relation.columns or not self._captures(relation.schema, relation.name):
             decoder.know(None)
             return
         known = (await catalog.load([relation.oid])).get(relation.oid)
