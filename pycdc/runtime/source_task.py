@@ -62,7 +62,8 @@ class SourceTask:
         self._store = store
         self._make_sender = make_sender
         self._topics = topics
-        self._queue_bytes = queue_bytes
+        #: A batch under way lies in memory twice: as it was built and in the socket's buffers.
+        self._queue_bytes = queue_bytes // 2
         self._flush_interval = flush_interval
         self.progress = progress or Progress()
         self._on_batch = on_batch

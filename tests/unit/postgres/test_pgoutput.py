@@ -168,3 +168,12 @@ def test_a_binary_column_is_refused() -> None:
     with pytest.raises(DecodeError, match="malformed") as raised:
         p.decode(b"I\0\0\0\1N\0\1b\0\0\0\1x")
     assert "unknown kind b'b'" in raised.value.cause
+
+
+@given(st.lists(st.binary(max_size=300).map(lambda b: b.replace(b"\0", b"t")) | st.none() | st.just(p.UNCHANGED), max_size=12))
+def test_the_quick_cut_gives_what_the_walk_gives(values: list[bytes | None]) -> None:
+    raw = row(values)
+    quick: p.Tuple = []
+    walked: p.Tuple = []
+    assert p.split_tuple(raw, 0, quick) == p._split_any(raw, 0, walked) == len(raw)
+    assert quick == walked == values
