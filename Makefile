@@ -1,0 +1,55 @@
+# Everything sets itself up: `make demo` and `make test` work on a fresh clone.
+VENV   ?= .venv
+PYTHON ?= $(shell command -v python3.12 || command -v python3.11 || command -v python3)
+PY     := $(VENV)/bin/python
+PYTEST := $(PY) -m pytest
+STAMP  := $(VENV)/installed
+WORKERS ?= 2
+
+.PHONY: help install servers lint test test-long demo bench differential-report reference clean
+
+help:
+	@echo "make demo                 the whole thing on embedded servers; nothing else to install"
+	@echo "make test                 lint, and all tests against real PostgreSQL and Kafka"
+	@echo "make test-long            the long kill runs"
+	@echo "make bench                Debezium and pycdc side by side on this machine"
+	@echo "make differential-report  every captured Debezium case, equal or not"
+
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "pycdc needs Python 3.11 or newer: apt-get install python3.11 python3.11-venv"; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' || { echo "Python's venv is missing: apt-get install python3-venv"; exit 1; }
+	test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --disable-pip-version-check -e '.[demo,dev]'
+	@touch $@
+
+install: $(STAMP)
+
+# What tests need besides Python: named in one line each when it is missing.
+servers: $(STAMP)
+	@$(PY) -c 'from pycdc.servers.postgres import binaries; from pycdc.servers.kafka import jars; binaries(); jars()'
+
+lint: $(STAMP)
+	$(VENV)/bin/ruff check .
+	$(PY) -m mypy
+	$(VENV)/bin/lint-imports
+
+test: lint servers
+	$(PYTEST) -n $(WORKERS) --dist loadgroup -m "not long" -q
+
+test-long: servers
+	$(PYTEST) -m long -q -s
+
+demo: $(STAMP)
+	$(VENV)/bin/pycdc demo
+
+bench: servers
+	$(PY) benchmarks/run.py
+
+differential-report: servers
+	PYCDC_DIFFERENTIAL_ALL=1 $(PYTEST) tests/differential/test_cases.py -k report -q -s
+
+reference: $(STAMP)
+	$(VENV)/bin/pycdc reference --write docs/reference
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,139 @@
+"""One real Kafka broker (KRaft) of the pinned release; its jars come from Maven Central into a cache folder."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+from filelock import FileLock
+
+from pycdc.servers.process import ServerFailed, accepts, alive, free_port, require, run, wait_for
+
+_POM = Path(__file__).with_name("pom.xml")
+_CLUSTER = "cHljZGMtcHljZGMtcHljZA"
+_LOG4J = """log4j.rootLogger=WARN, stdout
+log4j.appender.stdout=org.apache.log4j.ConsoleAppender
+log4j.appender.stdout.layout=org.apache.log4j.PatternLayout
+log4j.appender.stdout.layout.ConversionPattern=[%d] %p %m (%c)%n
+"""
+#: A small, quick start: the broker shares two cores with everything else.
+SMALL = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+
+
+def cache() -> Path:
+    """Where downloads are kept: PYCDC_CACHE, else the user's cache folder."""
+    default = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "pycdc"
+    return Path(os.environ.get("PYCDC_CACHE", default))
+
+
+def jars(*, debezium: bool = False) -> Path:
+    """The folder with libs/ (and plugins/ with Debezium), downloaded by Maven on first use. Raises ServerFailed."""
+    folder = cache() / "kafka-4.1.1"
+    folder.mkdir(parents=True, exist_ok=True)
+    done = folder / ("debezium.done" if debezium else "kafka.done")
+    with FileLock(folder / "lock"):
+        if not done.exists():
+            require("java", "apt-get install openjdk-17-jre-headless")
+            maven = require("mvn", "apt-get install maven")
+            profile = ["-Pdebezium"] if debezium else []
+            run([maven, "-q", "-B", "-f", _POM, "package", f"-Dfolder={folder}", *profile])
+            done.touch()
+    return folder
+
+
+class Kafka:
+    """A broker that is its own controller, in a folder of its own."""
+
+    def __init__(self, folder: Path, *, port: int | None = None, java_options: tuple[str, ...] = SMALL) -> None:
+        self.folder = folder
+        self.port = port or free_port()
+        self._controller = free_port()
+        self._java_options = java_options
+        self.log = folder / "kafka.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def bootstrap(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int | None:
+        try:
+            return int((self.folder / "pid").read_text())
+        except (OSError, ValueError):
+            return None
+
+    @property
+    def running(self) -> bool:
+        pid = self.pid
+        return pid is not None and alive(pid)
+
+    def start(self) -> None:
+        """Format the folder when new, start, wait until clients are answered. Raises ServerFailed."""
+        java = require("java", "apt-get install openjdk-17-jre-headless")
+        libs = jars() / "libs"
+        properties = self.folder / "server.properties"
+        if not properties.exists():
+            self._create(java, libs, properties)
+        command = [java, "-Xms128m", *self._java_options, f"-Dlog4j.configuration=file:{self.folder / 'log4j.properties'}"]
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [*command, "-cp", f"{libs}/*", "kafka.Kafka", str(properties)],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+        (self.folder / "pid").write_text(str(self._process.pid))
+        wait_for(self._answers, 90, "the Kafka broker does not start", self.log)
+
+    def _answers(self) -> bool:
+        if self._process is not None and self._process.poll() is not None:
+            raise ServerFailed("the Kafka broker ended at its start", hint=self.log.read_text(errors="replace")[-1500:])
+        return accepts(self.port)
+
+    def _create(self, java: str, libs: Path, properties: Path) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "log4j.properties").write_text(_LOG4J)
+        properties.write_text(
+            "process.roles=broker,controller\nnode.id=1\n"
+            f"controller.quorum.voters=1@127.0.0.1:{self._controller}\n"
+            f"listeners=PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{self._controller}\n"
+            f"advertised.listeners=PLAINTEXT://127.0.0.1:{self.port}\ncontroller.listener.names=CONTROLLER\n"
+            f"log.dirs={self.folder / 'data'}\nnum.partitions=1\n"
+            "offsets.topic.replication.factor=1\noffsets.topic.num.partitions=1\n"
+            "transaction.state.log.replication.factor=1\ntransaction.state.log.min.isr=1\n"
+            "transaction.state.log.num.partitions=1\nshare.coordinator.state.topic.replication.factor=1\n"
+            "share.coordinator.state.topic.min.isr=1\ngroup.initial.rebalance.delay.ms=0\nfile.delete.delay.ms=100\n"
+        )
+        run([java, f"-Dlog4j.configuration=file:{self.folder / 'log4j.properties'}", "-cp", f"{libs}/*",
+             "kafka.tools.StorageTool", "format", "-t", _CLUSTER, "-c", properties])  # fmt: skip
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self._signal(signal.SIGKILL)
+
+    def stop(self) -> None:
+        """An orderly stop; killed when it takes longer than half a minute."""
+        try:
+            self._signal(signal.SIGTERM)
+        except ServerFailed:
+            self.kill()
+
+    def _signal(self, number: int) -> None:
+        pid = self.pid
+        if pid is None or not alive(pid):
+            return
+        os.kill(pid, number)
+
+        def gone() -> bool:
+            if self._process is not None:
+                self._process.poll()  # takes the zombie away
+            return not alive(pid) and not accepts(self.port)  # a socket may outlive its process for a moment
+
+        wait_for(gone, 30, "the Kafka broker does not end", self.log)
+
+    def remove(self) -> None:
+        """Stop and delete everything."""
+        self.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
