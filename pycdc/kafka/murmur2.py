@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import struct
 from functools import cache
-from os.path import commonprefix
 from typing import Final
 
 _M: Final = 0x5BD1E995
@@ -51,6 +50,13 @@ def _tail(h: int, data: bytes) -> int:
     return h ^ h >> 15
 
 
+def _shared(a: bytes, b: bytes) -> bytes:
+    """What both begin with."""
+    size = min(len(a), len(b))
+    differing = int.from_bytes(a[:size], "big") ^ int.from_bytes(b[:size], "big")
+    return a[: size - (differing.bit_length() + 7) // 8]
+
+
 class PrefixHash:
     """murmur2 of many keys that begin alike: the state after the common words is kept per length.
 
@@ -69,7 +75,7 @@ class PrefixHash:
         """The partition of `key`."""
         prefix = self._prefix
         if prefix is None or not key.startswith(prefix):
-            prefix = self._learn(key if prefix is None else commonprefix([prefix, key]))
+            prefix = self._learn(key if prefix is None else _shared(prefix, key))
         size = len(key)
         state = self._states.get(size)
         if state is None:

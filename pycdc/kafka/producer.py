@@ -20,8 +20,8 @@ import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka import errors as kafka
 
-from pycdc.errors import PycdcError, ProduceError, RecordError
-from pycdc.kafka.faults import refused, unreachable
+from pycdc.errors import ProduceError, PycdcError, RecordError
+from pycdc.kafka.faults import name_of, refused, unreachable
 from pycdc.kafka.settings import producer_settings
 from pycdc.kafka.wire import Batch, abandon, require_extension, topic_settings
 from pycdc.model.ledger import Ledger
@@ -67,8 +67,8 @@ class _Lane:
         #: The open batch, and its ticket in the ledger.
         self.batch: Batch | None = None
         self.ticket = 0
-        #: Closed batches with their tickets and, while a thread compresses one, what to wait for.
-        self.queue: deque[tuple[Batch, int, asyncio.Future[None] | None]] = deque()
+        #: Closed batches with their tickets, sizes before compression and, in a thread, what to wait for.
+        self.queue: deque[tuple[Batch, int, int, asyncio.Future[None] | None]] = deque()
         self.runner: asyncio.Task[None] | None = None
         #: Batches given to aiokafka and not yet acknowledged.
         self.flying = 0
@@ -181,7 +181,7 @@ class BatchSender:
         """A topic may take less than brokers do. Where we may not ask, a refusal tells."""
         with contextlib.suppress(kafka.KafkaError, TimeoutError):
             async with asyncio.timeout(_ANSWER_LIMIT):
-                found = await topic_settings(producer, topic, ["max.message.bytes"])
+                found = await topic_settings(producer.client, topic, ["max.message.bytes"])
             if "max.message.bytes" in found:
                 self._limits[self._bootstrap, topic] = int(found["max.message.bytes"])
 
@@ -255,19 +255,15 @@ class BatchSender:
             lane.timer.cancel()
             lane.timer = None
         self._waiting[lane.ticket] = time.monotonic()
+        size = batch.size()
         packing = None
-        if self._compression is not None and batch.size() > _THREAD_BYTES:
+        if self._compression is not None and size > _THREAD_BYTES:
             packing = asyncio.get_running_loop().run_in_executor(None, batch.seal, self._compression)
         else:
-            self._seal(batch)
-        lane.queue.append((batch, lane.ticket, packing))
+            batch.seal(self._compression)
+        lane.queue.append((batch, lane.ticket, size, packing))
         if lane.runner is None:
             lane.runner = asyncio.get_running_loop().create_task(self._run(lane))
-
-    def _seal(self, batch: Batch) -> None:
-        before = batch.size()
-        batch.seal(self._compression)
-        self.buffered_bytes += batch.size() - before
 
     # ---- sending
 
@@ -275,17 +271,17 @@ class BatchSender:
         """Give the lane's batches to aiokafka, one after another; it waits until the one before was taken."""
         try:
             while lane.queue and self._failure is None:
-                batch, ticket, packing = lane.queue.popleft()
+                batch, ticket, size, packing = lane.queue.popleft()
                 if packing is not None:
-                    before = batch.size()
                     await packing
-                    self.buffered_bytes += batch.size() - before
+                self.buffered_bytes += batch.size() - size
                 await self._hand_over(lane, batch, ticket)
         except kafka.KafkaError as error:
             self._fail(refused(lane.topic, error))
         except Exception as error:  # nobody awaits this task: whatever it met must end the sender
-            log.exception("the sender met something unexpected")
-            self._fail(ProduceError("the sender failed", where=f"topic {lane.topic}", cause=f"{type(error).__name__}: {error}"))
+            fault = ProduceError("the sender failed", where=f"topic {lane.topic}", cause=name_of(error))
+            fault.__cause__ = error
+            self._fail(fault)
         finally:
             lane.runner = None
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib.util
 import re
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from pycdc.config.definition import Kind, integer, one_of, parsed
