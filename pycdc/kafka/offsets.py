@@ -57,9 +57,12 @@ class FileOffsetStore:
     def __init__(self, path: str | Path) -> None:
         self._path = Path(path)
         self._offsets: dict[str, Offset] = {}
+        self._writing = asyncio.Lock()
 
     async def start(self) -> None:
-        """Raises PycdcError when the file cannot be understood."""
+        """Raises PycdcError when the file cannot be understood, or could not be written."""
+        if not os.access(self._path.parent, os.W_OK):
+            raise self._unwritten("its folder does not exist or does not let us write")
         try:
             data = self._path.read_bytes()
         except FileNotFoundError:
@@ -82,14 +85,17 @@ class FileOffsetStore:
         return self._offsets.get(_key(connector, partition).decode())
 
     async def put(self, connector: str, partition: Mapping[str, str], offset: Offset | None) -> None:
+        """Durable on return; remembered only then. Raises PycdcError."""
         key = _key(connector, partition).decode()
-        if offset is None:
-            self._offsets.pop(key, None)
-        else:
-            self._offsets[key] = offset
-        await asyncio.to_thread(self._replace, orjson.dumps(self._offsets, option=orjson.OPT_INDENT_2))
+        async with self._writing:
+            offsets = {k: v for k, v in self._offsets.items() if k != key}
+            if offset is not None:
+                offsets[key] = offset
+            await asyncio.to_thread(self._replace, orjson.dumps(offsets, option=orjson.OPT_INDENT_2))
+            self._offsets = offsets
 
     def _replace(self, data: bytes) -> None:
+        """The old file or the new one: written aside, on disk, then renamed, then the rename on disk."""
         temporary = self._path.with_name(self._path.name + ".tmp")
         try:
             with temporary.open("wb") as file:
@@ -103,7 +109,13 @@ class FileOffsetStore:
             finally:
                 os.close(folder)
         except OSError as error:
-            raise PycdcError("the offsets file cannot be written", where=str(self._path), cause=str(error)) from None
+            raise self._unwritten(str(error)) from None
+
+    def _unwritten(self, cause: str) -> PycdcError:
+        return PycdcError(
+            "the offsets file cannot be written", where=str(self._path), cause=cause,
+            hint="name another file in --offsets-file, or let this user write into its folder",
+        )  # fmt: skip
 
     async def stop(self) -> None:
         """Nothing is open between writes."""

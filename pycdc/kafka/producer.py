@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import re
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -50,6 +51,9 @@ _THREAD_BYTES: Final = 32 << 10
 _ANSWER_LIMIT: Final = 30.0
 #: How long a topic may take to appear where the broker creates it, seconds.
 _TOPIC_LIMIT: Final = 15.0
+
+#: Kafka's own rule (org.apache.kafka.common.internals.Topic).
+_NAME: Final = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 
 Headers = Sequence[list[tuple[str, bytes | None]]]
 
@@ -158,6 +162,8 @@ class BatchSender:
         Raises ServerError when there is no such topic or we may not see it, ConnectionLost without a broker.
         """
         producer = self._ready()
+        if not _NAME.fullmatch(topic) or topic in {".", ".."}:
+            raise refused(topic, kafka.InvalidTopicError())  # brokers say so as well, but aiokafka would ask on
         try:
             async with asyncio.timeout(_TOPIC_LIMIT):
                 count = len(await producer.partitions_for(topic))
