@@ -200,7 +200,7 @@ class Source:
 
     def stream(self) -> Iterator[Insert | Update | Delete]:
         rows = self.connection.execute(
-            "SELECT data FROM pg_logical_slot_get_binary_changes('golden', NULL, NULL, 'proto_version', '1', "
+            "SELECT data FROM pg_logical_slot_get_binary_changes(current_database(), NULL, NULL, 'proto_version', '1', "
             "'publication_names', 'golden')"
         )
         for (data,) in rows.fetchall():
@@ -210,7 +210,7 @@ class Source:
 
     def close(self) -> None:
         self.connection.execute(
-            "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = 'golden'"
+            "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = current_database()"
         )
         self.connection.close()
 
@@ -307,7 +307,7 @@ def _run(source: Source, document: dict[str, Any]) -> list[str]:
             row = rows[table.id]
             found += differences(f"r{n}", row, {"after": row.value(texts, snapshot=True)}, w, snapshot=True)
     source.execute("CREATE PUBLICATION golden FOR ALL TABLES")
-    source.execute("SELECT pg_create_logical_replication_slot('golden', 'pgoutput')")
+    source.execute("SELECT pg_create_logical_replication_slot(current_database(), 'pgoutput')")
     for step in case["steps"]:
         source.execute(step)
     by_oid = {t.oid: t for t in tables.values()}
