@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
-import subprocess
 from pathlib import Path
 
 from filelock import FileLock
@@ -53,7 +53,6 @@ class Kafka:
         self._controller = free_port()
         self._java_options = java_options
         self.log = folder / "kafka.log"
-        self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def bootstrap(self) -> str:
@@ -79,16 +78,21 @@ class Kafka:
         if not properties.exists():
             self._create(java, libs, properties)
         command = [java, "-Xms128m", *self._java_options, f"-Dlog4j.configuration=file:{self.folder / 'log4j.properties'}"]
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [*command, "-cp", f"{libs}/*", "kafka.Kafka", str(properties)],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-            )  # fmt: skip
-        (self.folder / "pid").write_text(str(self._process.pid))
+        # Not a Popen: the broker may outlive the process that started it, and another one may stop it.
+        log = str(self.log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644
+        pid = os.posix_spawn(
+            java, [*command, "-cp", f"{libs}/*", "kafka.Kafka", str(properties)], os.environ, setsid=True,
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_OPEN, 1, *log),
+                (os.POSIX_SPAWN_DUP2, 1, 2),
+            ],
+        )  # fmt: skip
+        (self.folder / "pid").write_text(str(pid))
         wait_for(self._answers, 90, "the Kafka broker does not start", self.log)
 
     def _answers(self) -> bool:
-        if self._process is not None and self._process.poll() is not None:
+        if not self.running:
             raise ServerFailed("the Kafka broker ended at its start", hint=self.log.read_text(errors="replace")[-1500:])
         return accepts(self.port)
 
@@ -127,8 +131,8 @@ class Kafka:
         os.kill(pid, number)
 
         def gone() -> bool:
-            if self._process is not None:
-                self._process.poll()  # takes the zombie away
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)  # takes the zombie away when it is ours
             return not alive(pid) and not accepts(self.port)  # a socket may outlive its process for a moment
 
         wait_for(gone, 30, "the Kafka broker does not end", self.log)
