@@ -46,7 +46,7 @@ bench: servers
 	$(PY) benchmarks/run.py
 
 differential-report: servers
-	PYCDC_DIFFERENTIAL_ALL=1 $(PYTEST) tests/differential/test_cases.py -k report -q -s
+	PYCDC_DIFFERENTIAL_ALL=1 $(PYTEST) tests/differential/test_cases.py -n 3 -q
 
 reference: $(STAMP)
 	$(VENV)/bin/pycdc reference --write docs/reference

@@ -2,9 +2,8 @@
 
 import copy
 
-import pytest
-
 import cases
+import pytest
 
 NAME = "ri_default"
 TOPIC = "ri_default.public.orders"
@@ -56,3 +55,11 @@ def test_the_ratchet_names_real_cases_and_covers_the_promised_areas():
     assert required <= set(cases.ALL)
     promised = {"numeric", "text_binary", "temporal", "identity", "ddl", "naming_filters", "envelope"}
     assert {n for n, c in cases.ALL.items() if c["area"] in promised} <= required
+
+
+def test_a_case_owns_every_topic_that_it_captured_and_none_of_another_case():
+    owns = {name: cases.capture.Owns(case, cases.golden(name)) for name, case in cases.ALL.items()}
+    topics = {name: {t["name"] for t in cases.golden(name)["topics"]} for name in cases.ALL}
+    for name, own in owns.items():
+        assert all(map(own, topics[name])), name
+        assert not [(other, t) for other in topics if other != name for t in topics[other] if own(t)], name

@@ -104,7 +104,7 @@ class Owns:
     def __init__(self, case, golden=None):
         name, prefix = re.escape(case["name"]), case.get("config", {}).get("topic.prefix")
         self.pattern = re.compile(rf"(^|\.){name}(\.|$)" + (rf"|^{re.escape(prefix)}" if prefix else ""))
-        self.names = {t["name"] for t in (golden or {}).get("topics", [])} | {t["name"] for t in case.get("topics", [])}
+        self.names = {t["name"] for t in (golden or {}).get("topics", [])} | {t["topic"] for t in case.get("topics", [])}
 
     def __call__(self, topic):
         return topic in self.names or bool(self.pattern.search(topic))
