@@ -1,0 +1,52 @@
+"""Prints, at the end of a run, how many captured cases of each area are equal to the real Debezium.
+
+Cases tell their area and their differences through `record_property`, so the figures come together whatever
+worker ran them. The same text, with what differed, is left in build/differential-report.txt.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+_REPORT = Path("build/differential-report.txt")
+#: Outcomes of a case that is equal; a case outside the ratchet is expected to fail, so it passes as `xpassed`.
+_EQUAL = ("passed", "xpassed")
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: Any) -> None:
+    cases = _cases(terminalreporter.stats)
+    if not cases:
+        return
+    areas: dict[str, list[bool]] = defaultdict(list)
+    totals: dict[str, int] = {}
+    for case in cases.values():
+        areas[case["area"]].append(case["equal"])
+        totals[case["area"]] = case["of"]
+    lines = [f"{area:22} {sum(areas[area]):3} equal of {len(areas[area]):3} run, {totals[area]:3} captured" for area in sorted(areas)]
+    newly = sorted(name for name, case in cases.items() if case["outcome"] == "xpassed")
+    if newly:
+        lines.append("newly equal, add to tests/differential/equal.txt: " + " ".join(newly))
+    terminalreporter.section("differential cases, equal to Debezium byte for byte")
+    terminalreporter.write_line("\n".join(lines))
+    for name, case in sorted(cases.items()):
+        if not case["equal"]:
+            lines += [f"\n{name}", *(f"    {line}" for line in case["differences"])]
+    report = Path(config.rootpath) / _REPORT
+    report.parent.mkdir(exist_ok=True)
+    report.write_text("\n".join(lines) + "\n")
+
+
+def _cases(stats: dict[str, list[Any]]) -> dict[str, dict[str, Any]]:
+    """Case -> its area, whether it is equal, and what differs."""
+    found = {}
+    for outcome in ("passed", "failed", "xfailed", "xpassed"):
+        for report in stats.get(outcome, ()):
+            told = dict(getattr(report, "user_properties", ()))
+            if "differential_case" in told and report.when == "call":
+                found[told["differential_case"]] = {
+                    "area": told["area"], "of": told["captured"], "outcome": outcome, "equal": outcome in _EQUAL,
+                    "differences": told.get("differences") or [str(report.longrepr)[-1500:]],
+                }  # fmt: skip
+    return found
