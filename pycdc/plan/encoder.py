@@ -21,7 +21,7 @@ from pycdc.plan.compiled import Format, Texts
 from pycdc.plugins.contracts import Converter, Piece, Run
 
 #: Names and values of one record's headers.
-Headers = Sequence[tuple[str, bytes | None]]
+Headers = list[tuple[str, bytes | None]]
 
 _MAX_PLANS = 4096  # templates kept; a database with more live relations re-makes plans, it does not grow
 

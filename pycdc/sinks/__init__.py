@@ -1,0 +1,1 @@
+"""Sinks: what records mean for a target's tables, and the writers of each target behind one shape."""

@@ -1,0 +1,99 @@
+"""GroupConsumer: a sink's share of its topics' partitions.
+
+Positions are committed only when the caller says so; what a revoked partition had in flight is settled by
+the `revoked` callback before it goes. Never commits by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka import errors as kafka
+
+from pycdc.errors import ConnectionLost, ServerError
+from pycdc.kafka.settings import consumer_settings
+
+log = structlog.get_logger(__name__)
+
+#: Partition of a topic, as a plain pair.
+Place = tuple[str, int]
+
+
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
+    def __init__(self, revoked: Callable[[], Awaitable[None]]) -> None:
+        self._revoked = revoked
+
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        if list(revoked):
+            await self._revoked()
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        log.info("partitions assigned", partitions=sorted(f"{p.topic}-{p.partition}" for p in assigned))
+
+
+class GroupConsumer:
+    """A member of the group `group`, reading `topics` or those that match `pattern`."""
+
+    def __init__(
+        self, settings: Mapping[str, str], *, group: str, topics: tuple[str, ...] = (), pattern: str | None = None, client_id: str = "pycdc"
+    ) -> None:
+        mapped, _ = consumer_settings(settings)
+        mapped.setdefault("auto_offset_reset", "earliest")
+        mapped.setdefault("client_id", client_id)
+        mapped.setdefault("max_partition_fetch_bytes", 4 << 20)
+        mapped.setdefault("fetch_max_bytes", 16 << 20)
+        self._bootstrap = settings.get("bootstrap.servers", "")
+        self._topics, self._pattern = topics, pattern
+        self._consumer = AIOKafkaConsumer(group_id=group, enable_auto_commit=False, **mapped)
+
+    async def start(self, revoked: Callable[[], Awaitable[None]]) -> None:
+        """Join the group; `revoked` runs before partitions go to another member. Raises ServerError."""
+        try:
+            async with asyncio.timeout(30):
+                await self._consumer.start()
+        except (kafka.KafkaError, OSError, TimeoutError) as error:
+            await self._consumer.stop()
+            raise ServerError(
+                "cannot reach Kafka", where=self._bootstrap, cause=f"{type(error).__name__}: {error}".rstrip(": "),
+                hint="check bootstrap.servers, security.protocol and the broker's advertised.listeners",
+            ) from None  # fmt: skip
+        listener = _Listener(revoked)
+        if self._pattern is not None:
+            self._consumer.subscribe(pattern=self._pattern, listener=listener)
+        else:
+            self._consumer.subscribe(topics=list(self._topics), listener=listener)
+
+    async def poll(self, max_records: int, timeout_ms: int) -> Mapping[Any, list[Any]]:
+        """Records by partition; empty after `timeout_ms`. Raises ConnectionLost and ServerError."""
+        try:
+            records: Mapping[Any, list[Any]] = await self._consumer.getmany(timeout_ms=timeout_ms, max_records=max_records)
+        except kafka.KafkaError as error:
+            fault = ConnectionLost if error.retriable else ServerError
+            raise fault("reading from Kafka failed", where=self._bootstrap, cause=f"{type(error).__name__}: {error}") from None
+        return records
+
+    async def commit(self, positions: Mapping[Place, int]) -> None:
+        """Store the next offset of each partition. A lost membership is no fault: the new owner reads again."""
+        try:
+            await self._consumer.commit({TopicPartition(t, p): offset for (t, p), offset in positions.items()})
+        except (kafka.CommitFailedError, kafka.IllegalStateError) as error:
+            log.warning("positions were not committed: the partitions have another owner", cause=str(error))
+        except kafka.KafkaError as error:
+            raise ConnectionLost("positions cannot be committed", where=self._bootstrap, cause=f"{type(error).__name__}: {error}") from None
+
+    async def lag(self) -> dict[str, int]:
+        """Records behind the end of each topic's assigned partitions, as far as the last fetch told."""
+        out: dict[str, int] = {}
+        for part in self._consumer.assignment():
+            end = self._consumer.highwater(part)
+            if end is not None:
+                out[part.topic] = out.get(part.topic, 0) + max(0, end - await self._consumer.position(part))
+        return out
+
+    async def stop(self) -> None:
+        """Leave the group."""
+        await self._consumer.stop()

@@ -1,0 +1,181 @@
+"""DirectPipeline: a source straight into a sink. The replication slot is the durable log.
+
+The position lives in the target, written with the rows it covers; the source confirms it only after that
+write. While one batch is written the next is read and filled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from pycdc.errors import PycdcError
+from pycdc.model.record import Record
+from pycdc.model.template import Leaf, fill
+from pycdc.plan import Chain, Link
+from pycdc.plan.encoder import refuse
+from pycdc.plugins.contracts import Batch, Offset, Sink, SinkContext, Source, SourceContext
+from pycdc.runtime.health import Health
+from pycdc.runtime.http import serving
+from pycdc.runtime.source_task import SnapshotLog
+from pycdc.telemetry.metrics import SourceMetrics
+
+if TYPE_CHECKING:
+    from pycdc.plugins.join import SinkPlan, SourcePlan
+
+log = structlog.get_logger(__name__)
+
+_WRITE_RECORDS = 10_000
+_MOST_RECORDS = 30_000
+_WRITE_AGE = 0.1
+_STOP_LIMIT = 6.0
+
+
+class DirectPipeline:
+    """One source, one sink, one process."""
+
+    def __init__(self, name: str, source: Source, sink: Sink, chain: Chain, health: Health, metrics: SourceMetrics) -> None:
+        self.name = name
+        self._source, self._sink, self._chain = source, sink, chain
+        self._health, self._metrics = health, metrics
+        self._context = SourceContext(name, "0", self._load, self._store, self._settle)
+        self._show = SnapshotLog()
+        self._buffered = 0
+        self._since = 0.0
+        self._position: Offset | None = None
+        self._write: asyncio.Task[None] | None = None
+        self._counts: dict[str, int] = {}
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until `stop` is set, the source is done, or a fault ends it (raised)."""
+        await self._sink.open(SinkContext(self.name, "0"))
+        try:
+            await self._source.open(self._context)
+            await self._pump(stop)
+            async with asyncio.timeout(_STOP_LIMIT):
+                await self._settle()
+        except TimeoutError:
+            log.warning("stopping with a write under way; its changes are read again at the next start")
+        finally:
+            if self._write is not None:
+                self._write.cancel()
+                with contextlib.suppress(BaseException):
+                    await self._write
+            await self._source.close()
+            await self._sink.close()
+
+    async def _pump(self, stop: asyncio.Event) -> None:
+        stopping = asyncio.ensure_future(stop.wait())
+        reading: asyncio.Task[Batch | None] | None = None
+        try:
+            while not stop.is_set():
+                reading = reading or asyncio.ensure_future(self._source.read())
+                waits: set[asyncio.Future[Any]] = {reading, stopping} | ({self._write} if self._write else set())
+                await asyncio.wait(waits, timeout=_WRITE_AGE, return_when=asyncio.FIRST_COMPLETED)
+                if reading.done():
+                    batch, reading = reading.result(), None
+                    if batch is None:
+                        return
+                    self._take(batch)
+                await self._write_when_due()
+        finally:
+            stopping.cancel()
+            if reading is not None:
+                reading.cancel()
+                with contextlib.suppress(asyncio.CancelledError, PycdcError, StopAsyncIteration):
+                    await reading
+
+    def _take(self, batch: Batch) -> None:
+        records = 0
+        for run in batch.runs:
+            filled: list[Record] = []
+            where = run.where
+            for row in run.rows:
+                for template in run.templates:
+                    record = self._chain.apply(fill(template, row, lambda leaf, _t, e, w=where: self._null(leaf, e, w)))  # type: ignore[misc]
+                    if record is not None:
+                        filled.append(record)
+            self._sink.put(filled)
+            records += len(filled)
+        if not self._buffered:
+            self._since = time.monotonic()
+        self._buffered += records
+        if batch.offset is not None:
+            self._position = batch.offset
+        p, now_ms = self._context.progress, time.time_ns() // 1_000_000
+        self._metrics.saw(rows=records, size=batch.size, source_ts_us=batch.source_ts_us, now_ms=now_ms)
+        self._metrics.read_lsn, self._metrics.reconnects = p.read_lsn, p.reconnects
+        self._health.delivering(snapshot=p.phase == "snapshot")
+        self._show(p)
+
+    def _null(self, leaf: Leaf, error: Exception, where: str) -> Any:
+        if self._source.conversion_failure == "fail":
+            return refuse(leaf, error, where)
+        self._metrics.nulls_made += 1
+        log.warning("a value has no representation and is written as null", where=where, column=leaf.reader.column_name)
+        return None
+
+    async def _write_when_due(self) -> None:
+        if self._write is not None and (self._write.done() or self._buffered >= _MOST_RECORDS):
+            await self._finish()
+        age = time.monotonic() - self._since
+        if self._write is None and (
+            self._buffered >= _WRITE_RECORDS or ((self._buffered or self._position is not None) and age >= _WRITE_AGE)
+        ):
+            self._begin()
+
+    def _begin(self) -> None:
+        position, self._position, self._buffered = self._position, None, 0
+        self._since = time.monotonic()
+        self._write = asyncio.ensure_future(self._flush(position))
+
+    async def _flush(self, position: Offset | None) -> None:
+        await self._sink.flush(position)
+        if position is not None:
+            await self._source.confirm(position)
+            self._health.lsn = self._metrics.confirmed_lsn = int(position.get("lsn_commit") or position.get("lsn") or 0)
+
+    async def _finish(self) -> None:
+        write, self._write = self._write, None
+        if write is not None:
+            await write
+            for table, rows in getattr(self._sink, "written", {}).items():
+                if rows != self._counts.get(table, 0):
+                    self._health.wrote(table, rows - self._counts.get(table, 0))
+                    self._counts[table] = rows
+
+    # ---- what the source asks for
+
+    async def _settle(self) -> None:
+        await self._finish()
+        self._begin()
+        await self._finish()
+
+    async def _load(self, _partition: Mapping[str, str]) -> Offset | None:
+        return await self._sink.load_position()
+
+    async def _store(self, _partition: Mapping[str, str], offset: Offset) -> None:
+        await self._finish()
+        await self._sink.flush(offset)
+
+
+async def run_direct(source_plan: SourcePlan, sink_plan: SinkPlan, *, http: str | None, stop: asyncio.Event) -> None:
+    """Run both plans as one pipeline until `stop` is set, the source is done, or a fault ends it."""
+    health = Health(sink_plan.name)
+    source = source_plan.make_source()
+    metrics = SourceMetrics(source_plan.name, source.partition.get("server", ""))
+    chain = Chain(
+        [Link(s.transform, s.predicate, s.negate) for s in (*source_plan.transforms, *sink_plan.transforms)]
+    )
+    pipeline = DirectPipeline(f"{source_plan.name}/{sink_plan.name}", source, sink_plan.make_sink(), chain, health, metrics)
+    async with serving(http, health, metrics):
+        try:
+            await pipeline.run(stop)
+        except PycdcError as error:
+            health.failed(error)
+            raise
