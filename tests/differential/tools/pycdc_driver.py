@@ -3,7 +3,7 @@
 One process per case: create starts it, stop and pause end it with SIGTERM, resume and restart start it
 again, update rewrites its configuration. Positions go to a topic of their own, in Connect's format.
 """
-import json, os, shlex, signal, subprocess, sys, tempfile, time
+import json, os, shlex, shutil, signal, subprocess, sys, tempfile, time
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 
@@ -120,3 +120,9 @@ class SourceProcess:
         p = Producer({"bootstrap.servers": self.kafka})
         p.produce(OFFSETS, key=json.dumps([name, {"server": name}], separators=(",", ":")), value=None)
         p.flush(10)
+
+    def close(self):
+        """End every process and take away what was written for them."""
+        for name in list(self.p):
+            self.halt(name)
+        shutil.rmtree(self.dir, ignore_errors=True)
