@@ -12,8 +12,8 @@ import ssl
 from aiokafka import errors as kafka
 from aiokafka.client import AIOKafkaClient
 
-from pycdc.errors import ConnectionLost, ProduceError, ProducerFenced, PycdcError, ServerError
-from pycdc.kafka.wire import why_unreachable
+from pycdc.errors import ConnectionLost, ProduceError, ProducerFenced, PycdcError, RecordError, ServerError
+from pycdc.kafka.wire import InvalidRecord, why_unreachable
 
 
 def name_of(error: BaseException) -> str:
@@ -57,6 +57,12 @@ def refused(topic: str, error: BaseException) -> PycdcError:
         return ServerError(
             "Kafka does not let us write", where=where, cause=cause,
             hint=f"kafka-acls --add --producer --topic {topic} --allow-principal User:...",
+        )  # fmt: skip
+    if isinstance(error, InvalidRecord):
+        return RecordError(
+            "a topic refuses a record", where=where, cause=cause,
+            hint="a compacted topic takes no record without a key: set message.key.columns for tables without a primary key, "
+            f"or kafka-configs --alter --entity-type topics --entity-name {topic} --add-config cleanup.policy=delete",
         )  # fmt: skip
     if isinstance(error, kafka.InvalidTopicError):
         return ServerError(

@@ -42,6 +42,17 @@ _CODECS: Final[dict[str, tuple[int, Callable[[bytes], bytes]]]] = {
 _TOPIC_RESOURCE: Final = 2
 
 
+class InvalidRecord(kafka.BrokerResponseError):  # type: ignore[misc]
+    """A code newer than aiokafka: without a class of its own it could not be told from a passing failure."""
+
+    errno = 87
+    message = "INVALID_RECORD"
+    description = "the broker's validation refused a record of the batch"
+
+
+kafka.kafka_errors[InvalidRecord.errno] = InvalidRecord
+
+
 def require_extension() -> None:
     """Refuse aiokafka without its C extension instead of crawling: it is fifty times slower."""
     if default_records.DefaultRecordBatchBuilder is default_records._DefaultRecordBatchBuilderPy:
@@ -162,7 +173,13 @@ async def abandon(producer: AIOKafkaProducer) -> None:
     if task is not None:
         task.cancel()
         await asyncio.wait([task], timeout=2)
-    producer._message_accumulator.fail_all(kafka.ProducerClosed())
+    accumulator = producer._message_accumulator
+    left = [batch for batches in accumulator._batches.values() for batch in batches] + list(accumulator._pending_batches)
+    accumulator.fail_all(kafka.ProducerClosed())
+    for batch in left:
+        for future in (batch.future, batch._drain_waiter):
+            if future.done() and not future.cancelled():
+                future.exception()  # retrieved, or the loop would complain of what is meant
 
 
 def _no_metadata() -> asyncio.Future[bool]:

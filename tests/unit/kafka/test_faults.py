@@ -5,7 +5,7 @@ import ssl
 import pytest
 from aiokafka import errors as kafka
 
-from pycdc.errors import ConnectionLost, ProduceError, ProducerFenced, PycdcError, ServerError
+from pycdc.errors import ConnectionLost, ProduceError, ProducerFenced, PycdcError, RecordError, ServerError
 from pycdc.kafka.faults import refused, unreachable
 
 
@@ -15,13 +15,14 @@ from pycdc.kafka.faults import refused, unreachable
         (kafka.OutOfOrderSequenceNumber(), ProduceError, True),
         (kafka.UnknownProducerId(), ProduceError, True),
         (kafka.UnknownError(), ProduceError, True),
-        (kafka.for_code(87)(), ProduceError, True),
+        (kafka.for_code(90)(), ProduceError, True),
         (kafka.KafkaError("Unexpected error during batch delivery"), ProduceError, True),
         (kafka.ProducerFenced(), ProducerFenced, False),
         (kafka.TopicAuthorizationFailedError("t"), ServerError, False),
         (kafka.UnknownTopicOrPartitionError(), ServerError, False),
         (kafka.InvalidTopicError(), ServerError, False),
         (TimeoutError(), ServerError, False),
+        (kafka.for_code(87)(), RecordError, False),
     ],
 )
 def test_what_a_new_producer_mends_is_retriable_and_nothing_else(error: Exception, kind: type[PycdcError], retriable: bool) -> None:
