@@ -15,9 +15,13 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka import errors as kafka
 
 from pycdc.errors import ConnectionLost, ServerError
+from pycdc.kafka.faults import unreachable
 from pycdc.kafka.settings import consumer_settings
 
 log = structlog.get_logger(__name__)
+
+#: Seconds for a commit, below any session timeout.
+_COMMIT_LIMIT = 20.0
 
 #: Partition of a topic, as a plain pair.
 Place = tuple[str, int]
@@ -44,8 +48,8 @@ class GroupConsumer:
         mapped, _ = consumer_settings(settings)
         mapped.setdefault("auto_offset_reset", "earliest")
         mapped.setdefault("client_id", client_id)
-        mapped.setdefault("max_partition_fetch_bytes", 4 << 20)
-        mapped.setdefault("fetch_max_bytes", 16 << 20)
+        mapped.setdefault("max_partition_fetch_bytes", 2 << 20)
+        mapped.setdefault("fetch_max_bytes", 8 << 20)
         self._bootstrap = settings.get("bootstrap.servers", "")
         self._topics, self._pattern = topics, pattern
         self._consumer = AIOKafkaConsumer(group_id=group, enable_auto_commit=False, **mapped)
@@ -57,10 +61,7 @@ class GroupConsumer:
                 await self._consumer.start()
         except (kafka.KafkaError, OSError, TimeoutError) as error:
             await self._consumer.stop()
-            raise ServerError(
-                "cannot reach Kafka", where=self._bootstrap, cause=f"{type(error).__name__}: {error}".rstrip(": "),
-                hint="check bootstrap.servers, security.protocol and the broker's advertised.listeners",
-            ) from None  # fmt: skip
+            raise await unreachable(self._bootstrap, error) from None
         listener = _Listener(revoked)
         if self._pattern is not None:
             self._consumer.subscribe(pattern=self._pattern, listener=listener)
@@ -79,10 +80,11 @@ class GroupConsumer:
     async def commit(self, positions: Mapping[Place, int]) -> None:
         """Store the next offset of each partition. A lost membership is no fault: the new owner reads again."""
         try:
-            await self._consumer.commit({TopicPartition(t, p): offset for (t, p), offset in positions.items()})
+            async with asyncio.timeout(_COMMIT_LIMIT):
+                await self._consumer.commit({TopicPartition(t, p): offset for (t, p), offset in positions.items()})
         except (kafka.CommitFailedError, kafka.IllegalStateError) as error:
             log.warning("positions were not committed: the partitions have another owner", cause=str(error))
-        except kafka.KafkaError as error:
+        except (kafka.KafkaError, TimeoutError) as error:
             raise ConnectionLost("positions cannot be committed", where=self._bootstrap, cause=f"{type(error).__name__}: {error}") from None
 
     async def lag(self) -> dict[str, int]:

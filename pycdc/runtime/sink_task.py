@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from pycdc.errors import PycdcError, RecordError
+from pycdc.model.envelope import HEADER_UNAVAILABLE
 from pycdc.model.record import Header, Record
 from pycdc.plan import Chain, Link
 from pycdc.plugins.contracts import Converter, Sink, SinkContext
@@ -30,10 +31,10 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _POLL_MS = 100
-_POLL_RECORDS = 5000
+_POLL_RECORDS = 2000
 #: Records buffered before a write begins, and before reading waits for the write under way.
-_WRITE_RECORDS = 20_000
-_MOST_RECORDS = 60_000
+_WRITE_RECORDS = 10_000
+_MOST_RECORDS = 20_000
 #: Longest wait of a buffered record, seconds.
 _WRITE_AGE = 0.2
 _STOP_LIMIT = 6.0
@@ -145,8 +146,11 @@ class SinkTask:
 
 
 def _headers(raw: Sequence[tuple[str, bytes]]) -> tuple[Header, ...]:
-    """Only pycdc's own are read by sinks; the others are not worth a decoding per record."""
-    return tuple(Header(k, None, v.decode()) for k, v in raw if k.startswith("pycdc.") and v is not None)
+    """Only the one that sinks read; the others are not worth a decoding per record."""
+    for name, _ in raw:
+        if name == HEADER_UNAVAILABLE:
+            return tuple(Header(k, None, v.decode()) for k, v in raw if k == HEADER_UNAVAILABLE and v is not None)
+    return ()
 
 
 async def run_sink(plan: SinkPlan, *, http: str | None, stop: asyncio.Event) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from pycdc.errors import ConnectionLost, ProduceError, PycdcError
+from pycdc.errors import ConnectionLost, PycdcError, ServerError
 from pycdc.kafka.murmur2 import PrefixHash
 from pycdc.model.ledger import Ledger
 from pycdc.model.template import Leaf
@@ -79,7 +79,7 @@ class SourceTask:
         self.confirmed_lsn = 0
         self.records_by_topic: dict[str, int] = {}
         self._sequence = 0
-        self._unsent: Offset | None = None
+        self._started = False
         self._storing = asyncio.Lock()
         self._known_topics: dict[str, int] = {}
         self._hashes: dict[str, PrefixHash] = {}
@@ -92,8 +92,9 @@ class SourceTask:
             try:
                 await self._once(stop)
                 return
-            except ProduceError as error:
-                if not error.retriable or stop.is_set():
+            except ServerError as error:
+                # At the first start an unreachable broker is told and ends us; later it is waited for.
+                if not error.retriable or stop.is_set() or not self._started:
                     raise
                 if time.monotonic() - began > 10 * _LONGEST_PAUSE:
                     pause = _FIRST_PAUSE
@@ -104,11 +105,12 @@ class SourceTask:
 
     async def _once(self, stop: asyncio.Event) -> None:
         self.ledger = Ledger()
-        self._unsent = None
+        self._known_topics.clear()
         self.source = self._make_source()
         self.sender = self._make_sender(self.ledger)
         try:
             await self.sender.start()
+            self._started = True
             context = SourceContext(self.name, "0", self._load, self._put, self._settle, self.progress)
             await self.source.open(context)
             async with asyncio.TaskGroup() as group:

@@ -8,9 +8,7 @@ import shutil
 import signal
 from pathlib import Path
 
-from filelock import FileLock
-
-from pycdc.servers.process import ServerFailed, accepts, alive, free_port, require, run, wait_for
+from pycdc.servers.process import ServerFailed, accepts, alive, free_port, locked, require, run, wait_for
 
 _POM = Path(__file__).with_name("pom.xml")
 _CLUSTER = "cHljZGMtcHljZGMtcHljZA"
@@ -34,7 +32,7 @@ def jars(*, debezium: bool = False) -> Path:
     folder = cache() / "kafka-4.1.1"
     folder.mkdir(parents=True, exist_ok=True)
     done = folder / ("debezium.done" if debezium else "kafka.done")
-    with FileLock(folder / "lock"):
+    with locked(folder / "lock"):
         if not done.exists():
             require("java", "apt-get install openjdk-17-jre-headless")
             maven = require("mvn", "apt-get install maven")

@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pwd
+import random
 import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from pycdc.errors import PycdcError
 
 
-class ServerFailed(PycdcError):
+class ServerFailed(PycdcError):  # noqa: N818 - as its siblings in errors
     """A server did not start or stop."""
 
 
 def free_port() -> int:
-    """A TCP port of the loopback interface that nobody listens on."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port: int = s.getsockname()[1]
-        return port
+    """A TCP port of the loopback interface that nobody listens on.
+
+    Not one that the kernel gives to outgoing connections: while a server is down its clients call again and
+    again, and one whose own port happens to be the server's is connected to itself and keeps the port.
+    """
+    for port in random.sample(range(10_000, 20_000), 200):
+        with socket.socket() as s:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: a closed connection's rest is no obstacle
+            try:
+                s.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise ServerFailed("no free TCP port", cause="200 between 10000 and 19999 were tried")
 
 
 def wait_for(condition: Callable[[], bool], seconds: float, what: str, log: Path | None = None) -> None:
@@ -33,6 +45,14 @@ def wait_for(condition: Callable[[], bool], seconds: float, what: str, log: Path
         if time.monotonic() > end:
             raise ServerFailed(what, cause=f"not within {seconds:g} s", hint=tail(log))
         time.sleep(0.05)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Alone among all processes of this machine that lock the same file."""
+    with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # released with the file, also when the process is killed
+        yield
 
 
 def tail(log: Path | None, lines: int = 8) -> str:

@@ -28,6 +28,7 @@ from pycdc.model.schema import Schema
 
 PLACEHOLDER: Final = "__debezium_unavailable_value"
 _UNAVAILABLE: Final = (PLACEHOLDER, PLACEHOLDER.encode(), [PLACEHOLDER], [PLACEHOLDER.encode()])
+_COMPOUND: Final = frozenset((list, bytes))
 _ROW_OPS: Final = frozenset((CREATE, READ, UPDATE, DELETE, TRUNCATE))
 
 
@@ -88,8 +89,8 @@ def _known(record: Record, row: dict[str, Any]) -> tuple[dict[str, Any], bool]:
     """The columns whose value the record carries."""
     named = next((h.value for h in record.headers if h.key == HEADER_UNAVAILABLE), None)
     missing = set(str(named).split(",")) if named else set()
-    # a row without the placeholder anywhere, which nearly all are, costs one C-level look
-    if not missing and PLACEHOLDER not in (values := row.values()) and not any(type(v) in (list, bytes) for v in values):
+    # a row without the placeholder anywhere, which nearly all are, costs two C-level looks
+    if not missing and PLACEHOLDER not in (values := row.values()) and _COMPOUND.isdisjoint(map(type, values)):
         return row, False
     known = {k: v for k, v in row.items() if k not in missing and not _is_placeholder(v)}
     return known, len(known) != len(row)

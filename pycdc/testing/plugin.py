@@ -1,35 +1,37 @@
 """pytest plugin: real servers shared by all workers, and a name of its own for every test.
 
-The first worker that takes the file lock starts PostgreSQL and a broker and writes their addresses beside the
-lock; the last one to leave stops them. Tests share servers, never names: database, slot, publication, topics
+The first worker that takes the file lock starts PostgreSQL and a broker and writes their ports beside the lock;
+the process that the user started stops them when all workers have ended. Tests share servers, never names: database, slot, publication, topics
 and group come from the test's id, and nobody deletes what it does not own. A test that stops, kills or
-reconfigures a server takes a private one, in the xdist group "private". Coroutine tests run on uvloop.
+reconfigures a server takes a private one, in the xdist group "private".
+
+pytest loads this module wherever pycdc is installed, also beside tests that have nothing to do with it: it
+imports nothing that comes with an extra before a fixture is asked for, and changes no test of others.
 """
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
 import hashlib
-import inspect
 import json
 import os
 import re
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import psycopg
 import pytest
-from filelock import FileLock
-from psycopg import sql
 
-from pycdc.servers.kafka import Kafka
-from pycdc.servers.postgres import Postgres
+if TYPE_CHECKING:
+    from pycdc.servers.kafka import Kafka
+    from pycdc.servers.postgres import Postgres
 
-#: Limit of one coroutine test, seconds.
-_LIMIT = 100
+
+#: Set in the process that named the folder of the shared servers.
+_OWNER = pytest.StashKey[bool]()
 
 
 class Stack(NamedTuple):
@@ -80,19 +82,6 @@ class Names(NamedTuple):
         return f"{self.base}_offsets"
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
-    """Run coroutine tests."""
-    if not inspect.iscoroutinefunction(pyfuncitem.obj):
-        return None
-    import uvloop
-
-    wanted = {n: pyfuncitem.funcargs[n] for n in inspect.signature(pyfuncitem.obj).parameters}
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(asyncio.wait_for(pyfuncitem.obj(**wanted), _LIMIT))
-    return True
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests with private servers run one after another on one worker."""
     for item in items:
@@ -100,37 +89,53 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group("private"))
 
 
-def _shared_folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One folder for all workers of this run; its path is short and others may walk into it."""
-    run = os.environ.get("PYTEST_XDIST_TESTRUNUID") or str(os.getpid())
-    folder = Path(tempfile.gettempdir()) / f"pycdc-stack-{hashlib.sha256(run.encode()).hexdigest()[:12]}"
-    folder.mkdir(mode=0o755, exist_ok=True)
-    return folder
+#: Environment: where the shared servers of this run live. The process that the user started makes the name up,
+#: its workers inherit it.
+_STACK = "PYCDC_TEST_STACK"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Name the folder of the shared servers; nothing is made before a test asks for them."""
+    if _STACK not in os.environ:
+        # short, because a server may put a socket in it
+        os.environ[_STACK] = str(Path(tempfile.gettempdir()) / f"pycdc-stack-{os.getpid()}-{secrets.token_hex(3)}")
+        config.stash[_OWNER] = True
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """The process that named the folder stops what its workers started, also after a crashed worker."""
+    if not config.stash.get(_OWNER, False):
+        return
+    folder = Path(os.environ.pop(_STACK))
+    if not folder.exists():
+        return
+    from pycdc.servers.kafka import Kafka
+    from pycdc.servers.postgres import Postgres
+
+    Postgres(folder / "pg").stop("immediate")
+    Kafka(folder / "kafka").kill()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
-def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """PostgreSQL and Kafka, started by the first worker that asks, stopped by the last."""
-    folder = _shared_folder(request, tmp_path_factory)
-    lock, state = FileLock(folder / "lock"), folder / "stack.json"
-    with lock:
-        known = json.loads(state.read_text()) if state.exists() else {"users": 0}
-        if not known["users"]:
+def stack() -> Stack:
+    """PostgreSQL and Kafka, started by the first worker that asks, stopped at the end of the whole run."""
+    from filelock import FileLock
+
+    from pycdc.servers.kafka import Kafka
+    from pycdc.servers.postgres import Postgres
+
+    folder = Path(os.environ[_STACK])
+    folder.mkdir(mode=0o755, exist_ok=True)
+    state = folder / "stack.json"
+    with FileLock(folder / "lock"):
+        if not state.exists():
             postgres, kafka = Postgres(folder / "pg"), Kafka(folder / "kafka")
             postgres.start()
             kafka.start()
-            known |= {"pg_port": postgres.port, "kafka_port": kafka.port}
-        known["users"] += 1
-        state.write_text(json.dumps(known))
-    yield Stack("127.0.0.1", known["pg_port"], "postgres", f"127.0.0.1:{known['kafka_port']}")
-    with lock:
-        known = json.loads(state.read_text())
-        known["users"] -= 1
-        state.write_text(json.dumps(known))
-        if not known["users"]:
-            Postgres(folder / "pg", port=known["pg_port"]).stop("immediate")
-            Kafka(folder / "kafka", port=known["kafka_port"]).kill()
-            shutil.rmtree(folder, ignore_errors=True)
+            state.write_text(json.dumps({"postgres": postgres.port, "kafka": kafka.port}))
+    ports = json.loads(state.read_text())
+    return Stack("127.0.0.1", ports["postgres"], "postgres", f"127.0.0.1:{ports['kafka']}")
 
 
 @pytest.fixture
@@ -149,24 +154,29 @@ def postgres_db(stack: Stack, names: Names) -> Iterator[Database]:
 
 
 def _database(database: Database) -> Iterator[Database]:
+    import psycopg
+    from psycopg import sql
+
+    from pycdc.servers.process import wait_for
+
     admin = database._replace(dbname="postgres").dsn
     name = sql.Identifier(database.dbname)
     with psycopg.connect(admin, autocommit=True) as conn:
         conn.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(name))
     yield database
     with psycopg.connect(admin, autocommit=True) as conn:
-        conn.execute(
-            "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE database = %s AND active", [database.dbname]
-        )
-        for _ in range(100):
-            left = conn.execute(
-                "SELECT slot_name, active FROM pg_replication_slots WHERE database = %s", [database.dbname]
-            ).fetchall()
-            if not left:
-                break
-            for slot, active in left:
-                if not active:
+        mine = [database.dbname]
+
+        def slots_gone() -> bool:
+            """Whoever streams is ended first: an active slot cannot be dropped, and it keeps its database."""
+            conn.execute("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE database = %s AND active", mine)
+            free = "SELECT slot_name FROM pg_replication_slots WHERE database = %s AND NOT active"
+            for (slot,) in conn.execute(free, mine).fetchall():
+                with contextlib.suppress(psycopg.errors.ObjectInUse, psycopg.errors.UndefinedObject):
                     conn.execute("SELECT pg_drop_replication_slot(%s)", [slot])
+            return conn.execute("SELECT 1 FROM pg_replication_slots WHERE database = %s", mine).fetchone() is None
+
+        wait_for(slots_gone, 20, f"a slot of the database {database.dbname} stays in use")
         conn.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
 
 
@@ -177,8 +187,10 @@ def kafka(stack: Stack) -> str:
 
 
 @pytest.fixture
-def private_postgres(request: pytest.FixtureRequest) -> Iterator[Postgres]:
+def private_postgres() -> Iterator[Postgres]:
     """A server that the test may stop, kill and reconfigure."""
+    from pycdc.servers.postgres import Postgres
+
     folder = Path(tempfile.mkdtemp(prefix="pycdc-private-"))
     folder.chmod(0o755)
     server = Postgres(folder / "pg")
@@ -189,8 +201,10 @@ def private_postgres(request: pytest.FixtureRequest) -> Iterator[Postgres]:
 
 
 @pytest.fixture
-def private_kafka(request: pytest.FixtureRequest) -> Iterator[Kafka]:
+def private_kafka() -> Iterator[Kafka]:
     """A broker that the test may stop and kill."""
+    from pycdc.servers.kafka import Kafka
+
     folder = Path(tempfile.mkdtemp(prefix="pycdc-private-"))
     server = Kafka(folder / "kafka")
     server.start()

@@ -294,7 +294,7 @@ class PostgresSink:
             if not same:
                 write = self._any_writer(target, c, rows, of_key=of_key)
             try:
-                texts.append([r"\N" if v is None else write(v).translate(_ESCAPES) for v in column])
+                texts.append(_escaped([None if v is None else write(v) for v in column] if None in column else list(map(write, column))))
             except (ValueError, TypeError, KeyError, OverflowError) as error:
                 raise self._unwritable(target, c, rows, column, write, error) from None
         return "".join("\t".join(line) + "\n" for line in zip(*texts, strict=True)).encode()
@@ -362,6 +362,15 @@ class PostgresSink:
                 await conn.rollback()
             self._staged.clear()
         return False
+
+
+def _escaped(texts: list[Any]) -> list[str]:
+    r"""COPY's escapes and its \N, where a column needs them: one look at all of it, since most need none."""
+    nulls = None in texts
+    whole = "".join(t for t in texts if t is not None) if nulls else "".join(texts)
+    if "\\" in whole or "\t" in whole or "\n" in whole or "\r" in whole:
+        return [r"\N" if t is None else t.translate(_ESCAPES) for t in texts]
+    return [r"\N" if t is None else t for t in texts] if nulls else texts
 
 
 _POSITIONS = "CREATE TABLE IF NOT EXISTS pycdc_offsets (name text PRIMARY KEY, position text NOT NULL)"

@@ -7,6 +7,7 @@ The target's column type decides what becomes of the text; a schemaless value is
 from __future__ import annotations
 
 import datetime
+from binascii import a2b_base64
 from collections.abc import Callable
 from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
 from typing import Any
@@ -20,7 +21,6 @@ Text = Callable[[Any], str]
 _EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
 _EPOCH = datetime.datetime(1970, 1, 1)  # noqa: DTZ001 - a timestamp without zone
 _ORDINAL = _EPOCH.toordinal()
-_DAY_US = 86_400_000_000
 #: What Debezium writes for infinity and -infinity.
 _INFINITE_DAYS = {-2147472692: "infinity", -2147472691: "-infinity", -622191234: "infinity", -625821272: "-infinity"}
 _INFINITE_US = {9223372036825200000: "infinity", -9223372036832400000: "-infinity"}
@@ -28,6 +28,10 @@ _INFINITE_US = {9223372036825200000: "infinity", -9223372036832400000: "-infinit
 
 def _plain(value: Any) -> str:
     return str(value)
+
+
+def _itself(value: str) -> str:
+    return value
 
 
 def _boolean(value: bool) -> str:
@@ -47,14 +51,25 @@ def _date(days: int) -> str:
     return f"J{days + 2_440_588}"  # Julian day: any date PostgreSQL has, BC and beyond the year 9999
 
 
+class _Seconds(dict[int, str]):
+    """Seconds since 1970 -> their text; the rows of a batch often share them. Bounded."""
+
+    def __missing__(self, second: int) -> str:
+        if len(self) > 4096:
+            self.clear()
+        days, rest = divmod(second, 86_400)
+        text = self[second] = f"{_date(days)} {rest // 3600:02}:{rest // 60 % 60:02}:{rest % 60:02}"
+        return text
+
+
+_SECONDS = _Seconds()
+
+
 def _timestamp(us: int) -> str:
     if us in _INFINITE_US:
         return _INFINITE_US[us]
-    try:
-        return str(_EPOCH + datetime.timedelta(microseconds=us))
-    except OverflowError:
-        days, rest = divmod(us, _DAY_US)
-        return f"{_date(days)} {_time(rest)}"
+    second, fraction = divmod(us, 1_000_000)
+    return f"{_SECONDS[second]}.{fraction:06}" if fraction else _SECONDS[second]
 
 
 def _time(us: int) -> str:
@@ -116,6 +131,8 @@ def writer(schema: Schema | None, target: str) -> Text:
         return (lambda v: "1" if v else "0") if target in ("bit", "varbit") else _boolean
     if schema.type == "bytes":
         return _bytes
+    if schema.type == "string":
+        return _itself
     if schema.type in ("map", "struct"):
         return _hstore if target == "hstore" else lambda v: orjson.dumps(v).decode()
     return _plain
@@ -142,6 +159,8 @@ def _by_target(target: str) -> Text:
     of_number = numbers.get(target)
 
     def text(value: Any) -> str:
+        if type(value) is str:
+            return value if target != "bytea" else _bytes(_base64(value))
         if isinstance(value, bool):
             return _boolean(value)
         if isinstance(value, int) and of_number is not None:
@@ -152,8 +171,6 @@ def _by_target(target: str) -> Text:
             if target == "numeric" and value.keys() == {"scale", "value"}:
                 return _variable_decimal({"scale": value["scale"], "value": _base64(value["value"])})
             return _hstore(value) if target == "hstore" else orjson.dumps(value).decode()
-        if isinstance(value, str) and target == "bytea":
-            return _bytes(_base64(value))
         return str(value)
 
     return text
@@ -162,15 +179,20 @@ def _by_target(target: str) -> Text:
 def decimal_by_scale(scale: int) -> Text:
     """A schemaless precise Decimal: base64 of the unscaled number, the scale is the column's."""
 
+    one = 10**scale
+    other = _by_target("numeric")
+
     def text(value: Any) -> str:
-        if isinstance(value, str):
-            return format(_EXACT.scaleb(Decimal(int.from_bytes(_base64(value), "big", signed=True)), -scale), "f")
-        return _by_target("numeric")(value)
+        if type(value) is not str:
+            return other(value)
+        unscaled = int.from_bytes(a2b_base64(value), "big", signed=True)
+        if not scale:
+            return str(unscaled)
+        whole, fraction = divmod(abs(unscaled), one)
+        return f"{'-' if unscaled < 0 else ''}{whole}.{fraction:0{scale}}"
 
     return text
 
 
 def _base64(text: str) -> bytes:
-    import base64
-
-    return base64.b64decode(text, validate=True)
+    return a2b_base64(text)
