@@ -252,7 +252,8 @@ class Bench:
         start = time.perf_counter()
         subprocess.run(
             [tool, "-d", self.postgres.dsn(name), "--slot", name, "--start", "-f", "/dev/null", "-o", "proto_version=1",
-             "-o", "publication_names=p", "--endpos", str(row[0] if row else "")], check=True,
+             "-o", "publication_names=p", "--endpos", str(row[0] if row else "")],
+            check=True,
         )  # fmt: skip
         self.note("ceiling: rows/s", "pg_recvlogical", self.rows / (time.perf_counter() - start))
         self.drop(name)

@@ -43,7 +43,7 @@ class Reader(msgspec.Struct, frozen=True):
     column_name: str = ""
 
 
-class NeedsValue(Exception):  # noqa: N818 - not an error: it chooses a path
+class NeedsValue(Exception):
     """A transform looked at a leaf: this template must take the readable path."""
 
 

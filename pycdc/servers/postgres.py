@@ -12,6 +12,8 @@ from pathlib import Path
 
 from pycdc.servers.process import ServerFailed, alive, children, free_port, run, unprivileged, wait_for
 
+#: Where Debian keeps the servers of all its PostgreSQL releases.
+_PACKAGED = Path("/usr/lib/postgresql")
 #: fsync is off: a killed process loses nothing by it, only a killed machine would.
 SETTINGS: Mapping[str, str] = {
     "listen_addresses": "'127.0.0.1'",
@@ -33,7 +35,7 @@ def binaries() -> Path:
 
     Raises ServerFailed with the command that installs one.
     """
-    packaged = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda p: int(re.sub(r"\D", "", p.parts[-3]) or 0))
+    packaged = sorted(_PACKAGED.glob("*/bin/initdb"), key=lambda p: int(re.sub(r"\D", "", p.parts[-3]) or 0))
     if packaged:
         return packaged[-1].parent
     found = shutil.which("initdb")

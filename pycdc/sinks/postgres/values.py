@@ -116,7 +116,7 @@ _LOGICAL: dict[str, Text] = {
 
 
 def writer(schema: Schema | None, target: str) -> Text:
-    """value -> text for a column of PostgreSQL type `target` (its internal name, `_int4` for arrays)."""
+    """The writer of values for a column of PostgreSQL type `target` (its internal name, `_int4` for arrays)."""
     if schema is None:
         return _by_target(target)
     if schema.name == "io.debezium.data.Bits":
@@ -178,7 +178,6 @@ def _by_target(target: str) -> Text:
 
 def decimal_by_scale(scale: int) -> Text:
     """A schemaless precise Decimal: base64 of the unscaled number, the scale is the column's."""
-
     one = 10**scale
     other = _by_target("numeric")
 
