@@ -1,4 +1,4 @@
-"""Prints, at the end of a run, how many captured cases of each area are equal to the real Debezium.
+"""Coroutine tests on uvloop, and a report on the captured cases: how many of each area equal the real Debezium.
 
 Cases tell their area and their differences through `record_property`, so the figures come together whatever
 worker ran them. The same text, with what differed, is left in build/differential-report.txt.
@@ -6,13 +6,31 @@ worker ran them. The same text, with what differed, is left in build/differentia
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+import pytest
+import uvloop
+
+#: Limit of one coroutine test, seconds.
+_LIMIT = 100
 _REPORT = Path("build/differential-report.txt")
 #: Outcomes of a case that is equal; a case outside the ratchet is expected to fail, so it passes as `xpassed`.
 _EQUAL = ("passed", "xpassed")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run coroutine tests, on the loop that production runs on."""
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    wanted = {n: pyfuncitem.funcargs[n] for n in inspect.signature(pyfuncitem.obj).parameters}
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(asyncio.wait_for(pyfuncitem.obj(**wanted), _LIMIT))
+    return True
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: Any) -> None:
