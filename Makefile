@@ -1,4 +1,4 @@
-# Everything sets itself up: `make demo` and `make test` work on a fresh clone.
+# Everything sets itself up: `make test` works on a fresh clone.
 VENV   ?= .venv
 PYTHON ?= $(shell command -v python3.12 || command -v python3.11 || command -v python3)
 PY     := $(VENV)/bin/python
@@ -6,14 +6,14 @@ PYTEST := $(PY) -m pytest
 STAMP  := $(VENV)/installed
 WORKERS ?= 2
 
-.PHONY: help install servers lint test test-long demo bench differential-report reference clean
+.PHONY: help install servers lint test test-long bench differential-report differential-live reference clean
 
 help:
-	@echo "make demo                 the whole thing on embedded servers; nothing else to install"
 	@echo "make test                 lint, and all tests against real PostgreSQL and Kafka"
 	@echo "make test-long            the long kill runs"
 	@echo "make bench                Debezium and pycdc side by side on this machine"
 	@echo "make differential-report  every captured Debezium case, equal or not"
+	@echo "make differential-live    some of them on the real Debezium: proves the harness"
 
 $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "pycdc needs Python 3.11 or newer: apt-get install python3.11 python3.11-venv"; exit 1; }
@@ -26,7 +26,7 @@ install: $(STAMP)
 
 # What tests need besides Python: named in one line each when it is missing.
 servers: $(STAMP)
-	@$(PY) -c 'from pycdc.servers.postgres import binaries; from pycdc.servers.kafka import jars; binaries(); jars()'
+	@$(PY) -m pycdc.servers
 
 lint: $(STAMP)
 	$(VENV)/bin/ruff check .
@@ -39,14 +39,16 @@ test: lint servers
 test-long: servers
 	$(PYTEST) -m long -q -s
 
-demo: $(STAMP)
-	$(VENV)/bin/pycdc demo
-
-bench: servers
+bench: $(STAMP)
+	@$(PY) -m pycdc.servers --debezium
 	$(PY) benchmarks/run.py
 
 differential-report: servers
 	PYCDC_DIFFERENTIAL_ALL=1 $(PYTEST) tests/differential/test_cases.py -n 3 -q
+
+differential-live: $(STAMP)
+	@$(PY) -m pycdc.servers --debezium
+	$(PY) tests/differential/live.py
 
 reference: $(STAMP)
 	$(VENV)/bin/pycdc reference --write docs/reference

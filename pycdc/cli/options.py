@@ -74,5 +74,5 @@ def start_logging(log_format: Format, log_level: str, *, debug: bool) -> Logging
     return Logging(debug=debug, as_json=as_json)
 
 
-class NotBuilt(PycdcError):  # noqa: N818 - as its siblings in errors
+class NotBuilt(PycdcError):
     """This build of pycdc does not have that part."""

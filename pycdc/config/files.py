@@ -19,7 +19,7 @@ from pycdc.errors import ConfigError, Fault
 _REST_EXTRAS = frozenset(("name", "config", "tasks", "type", "initial_state"))
 
 
-class _Malformed(ValueError):  # noqa: N818 - a place, turned into a ConfigError
+class _Malformed(ValueError):
     """Names a place in the file; `line` counts from 1, 0 = unknown."""
 
     def __init__(self, message: str, line: int = 0, column: int = 0) -> None:

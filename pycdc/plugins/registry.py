@@ -92,7 +92,7 @@ _GROUPS: Final = {
 _METHOD: Final = {SOURCE: "read", SINK: "put"}
 
 
-class UnknownClass(ValueError):  # noqa: N818 - what it says, not what went wrong with us
+class UnknownClass(ValueError):
     """No class of that name; the message is what a Fault says."""
 
 

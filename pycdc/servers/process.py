@@ -17,7 +17,7 @@ from pathlib import Path
 from pycdc.errors import PycdcError
 
 
-class ServerFailed(PycdcError):  # noqa: N818 - as its siblings in errors
+class ServerFailed(PycdcError):
     """A server did not start or stop."""
 
 

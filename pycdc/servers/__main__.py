@@ -1,0 +1,25 @@
+"""`python -m pycdc.servers [--debezium]`: fetch what the servers need, or say in one line what is missing."""
+
+from __future__ import annotations
+
+import sys
+
+from pycdc.servers.kafka import jars
+from pycdc.servers.postgres import binaries
+from pycdc.servers.process import ServerFailed
+
+
+def main(arguments: list[str]) -> int:
+    """0 when servers can be started; 1 with every missing thing named."""
+    code = 0
+    for need in (binaries, lambda: jars(debezium="--debezium" in arguments)):
+        try:
+            need()
+        except ServerFailed as error:
+            sys.stderr.write(f"{error}\n")
+            code = 1
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
