@@ -1,6 +1,7 @@
 # Everything sets itself up: `make test` works on a fresh clone.
 VENV   ?= .venv
-PYTHON ?= $(shell command -v python3.12 || command -v python3.11 || command -v python3)
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+  $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 PY     := $(VENV)/bin/python
 PYTEST := $(PY) -m pytest
 STAMP  := $(VENV)/installed
@@ -16,7 +17,7 @@ help:
 	@echo "make differential-live    some of them on the real Debezium: proves the harness"
 
 $(STAMP): pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "pycdc needs Python 3.11 or newer: apt-get install python3.11 python3.11-venv"; exit 1; }
+	@test -n "$(PYTHON)" || { echo "pycdc needs Python 3.11 or newer: apt-get install python3.11 python3.11-venv"; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' || { echo "Python's venv is missing: apt-get install python3-venv"; exit 1; }
 	test -x $(PY) || $(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --quiet --disable-pip-version-check -e '.[demo,dev]'
