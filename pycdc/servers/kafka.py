@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import shutil
 import signal
@@ -31,7 +32,8 @@ def jars(*, debezium: bool = False) -> Path:
     """The folder with libs/ (and plugins/ with Debezium), downloaded by Maven on first use. Raises ServerFailed."""
     folder = cache() / "kafka-4.1.1"
     folder.mkdir(parents=True, exist_ok=True)
-    done = folder / ("debezium.done" if debezium else "kafka.done")
+    pins = hashlib.sha256(_POM.read_bytes()).hexdigest()[:12]  # another list of parts is another download
+    done = folder / f"{'debezium' if debezium else 'kafka'}-{pins}.done"
     with locked(folder / "lock"):
         if not done.exists():
             require("java", "apt-get install openjdk-17-jre-headless")

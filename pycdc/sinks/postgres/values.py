@@ -77,6 +77,16 @@ def _time(us: int) -> str:
     return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}.{fraction:06}"
 
 
+def _zoned(text: str) -> str:
+    """ISO 8601 has signed years, PostgreSQL has BC."""
+    if text[0] == "+":
+        return text[1:]
+    if text[0] == "-" and text != "-infinity":
+        year, _, rest = text[1:].partition("-")
+        return f"{int(year) + 1:04}-{rest.removesuffix('Z').replace('T', ' ')}+00 BC"
+    return text
+
+
 def _variable_decimal(value: dict[str, Any]) -> str:
     unscaled = int.from_bytes(value["value"], "big", signed=True)
     return format(_EXACT.scaleb(Decimal(unscaled), -value["scale"]), "f")
@@ -110,6 +120,7 @@ _LOGICAL: dict[str, Text] = {
     "org.apache.kafka.connect.data.Time": lambda ms: _time(ms * 1000),
     "io.debezium.time.MicroTime": _time,
     "io.debezium.time.NanoTime": lambda ns: _time(ns // 1000),
+    "io.debezium.time.ZonedTimestamp": _zoned,
     "io.debezium.time.MicroDuration": lambda us: f"{us} microseconds",
     "io.debezium.data.geometry.Point": _point,
 }
@@ -121,7 +132,7 @@ def writer(schema: Schema | None, target: str) -> Text:
         return _by_target(target)
     if schema.name == "io.debezium.data.Bits":
         return _bits(int(schema.parameter("length") or 1)) if target in ("bit", "varbit") else _bytes
-    if schema.name in _LOGICAL and target not in ("int4", "int8", "text", "varchar"):
+    if schema.name in _LOGICAL and target not in ("int4", "int8", "text", "varchar"):  # there the number itself is wanted
         return _LOGICAL[schema.name]
     if schema.name in (DECIMAL, "io.debezium.data.VariableScaleDecimal"):
         return _LOGICAL[schema.name]
@@ -160,6 +171,8 @@ def _by_target(target: str) -> Text:
 
     def text(value: Any) -> str:
         if type(value) is str:
+            if target == "timestamptz":
+                return _zoned(value)
             return value if target != "bytea" else _bytes(_base64(value))
         if isinstance(value, bool):
             return _boolean(value)
