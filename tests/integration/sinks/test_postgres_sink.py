@@ -39,7 +39,7 @@ def sink_config(target, **more):
 async def settled(read, want, limit=30):
     """Wait until `read()` gives `want`."""
     async with asyncio.timeout(limit):
-        while (got := read()) != want:
+        while (got := read()) != want:  # noqa: ASYNC110 - another process's state has no event
             await asyncio.sleep(0.05)
     return got
 
