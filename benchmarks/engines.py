@@ -12,7 +12,7 @@ import urllib.request
 from pathlib import Path
 
 from pycdc.servers.kafka import jars
-from pycdc.servers.process import accepts, free_port, require, wait_for
+from pycdc.servers.process import accepts, free_port, require, tail, wait_for
 
 JSON = "org.apache.kafka.connect.json.JsonConverter"
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -47,6 +47,10 @@ class Engine:
 
     def delete(self, name: str) -> None: ...
 
+    def failed(self, name: str) -> str:
+        """Why the connector has failed; empty while it runs."""
+        raise NotImplementedError
+
     def down(self) -> None: ...
 
 
@@ -66,9 +70,13 @@ class Pycdc(Engine):
     def create(self, name: str, config: dict[str, str]) -> None:
         file = self.folder / f"{name}.json"
         file.write_text(json.dumps({"name": name, "config": config}))
-        command = [sys.executable, "-m", "pycdc.cli", "source", "--config", str(file)]
-        for key, value in {"bootstrap.servers": self.bootstrap, "offset.storage.topic": "bench-offsets",
-                           "offset.storage.replication.factor": "1", "offset.storage.partitions": "1"}.items():  # fmt: skip
+        kind = "sink" if "Sink" in config["connector.class"] else "source"
+        settings = {"bootstrap.servers": self.bootstrap}
+        if kind == "source":
+            settings |= {"offset.storage.topic": "bench-offsets", "offset.storage.replication.factor": "1",
+                         "offset.storage.partitions": "1"}  # fmt: skip
+        command = [sys.executable, "-m", "pycdc.cli", kind, "--config", str(file)]
+        for key, value in settings.items():
             command += ["--set", f"{key}={value}"]
         log = (self.folder / f"{name}.log").open("wb")
         self.started = time.perf_counter()
@@ -79,6 +87,14 @@ class Pycdc(Engine):
             self.process.terminate()
             self.process.wait(20)
             self.process = None
+
+    def down(self) -> None:
+        self.delete("")
+
+    def failed(self, name: str) -> str:
+        if self.process is None or self.process.poll() is None:
+            return ""
+        return f"exit {self.process.returncode}: {tail(self.folder / f'{name}.log')}"
 
 
 class Debezium(Engine):
@@ -143,6 +159,10 @@ class Debezium(Engine):
 
     def delete(self, name: str) -> None:
         self._call("DELETE", f"/connectors/{name}")
+
+    def failed(self, name: str) -> str:
+        status = self._call("GET", f"/connectors/{name}/status")
+        return next((t["trace"] for t in status["tasks"] if t["state"] == "FAILED"), "") if isinstance(status, dict) else ""
 
     def down(self) -> None:
         if self.process is not None:

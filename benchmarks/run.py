@@ -27,6 +27,7 @@ from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 sys.path.insert(0, str(Path(__file__).parent))
+import sinks
 from engines import JSON, Debezium, Engine, Pycdc, usage
 
 from pycdc.servers.kafka import Kafka
@@ -283,7 +284,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--big", type=int, default=5_000_000, help="rows of the largest transaction, pycdc only")
-    parser.add_argument("--only", default="stream,six,first,snapshot,latency,start,ceiling,big")
+    parser.add_argument("--only", default="stream,six,first,snapshot,latency,start,ceiling,big,sinks")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     a = parser.parse_args()
     wanted = set(a.only.split(","))
@@ -316,6 +317,8 @@ def main() -> None:
             bench.stream(pycdc, 1, a.big, f"one transaction of {a.big:,}")
         if "ceiling" in wanted:
             bench.ceiling()
+        if "sinks" in wanted:
+            sinks.measure(bench, engines, TABLE)
         a.out.mkdir(parents=True, exist_ok=True)
         text = table(bench, a.rows)
         (a.out / f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}.md").write_text(text)

@@ -1,0 +1,148 @@
+"""The sinks: a topic of rows into an empty table.
+
+Two topics, because Debezium's JDBC sink takes only records with schemas: one of all rows without schemas, as
+the sources of this benchmark write it, for pycdc's sinks; one of a fifth of them with schemas, for both
+engines. The rate is that of the rows between the first sight of the table and the last row, so that neither
+the start of a process nor the first batch counts; keys grow by one, so max(id) is the number of rows.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
+from confluent_kafka.admin import AdminClient
+from engines import JSON, Engine, Pycdc, usage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from run import Bench
+
+LIMIT = 600.0
+CLICKHOUSE_TABLE = (
+    "CREATE TABLE orders (id Int64, customer Nullable(String), qty Nullable(Int32), amount Nullable(Decimal(12,2)), "
+    "status Nullable(String), note Nullable(String), created Nullable(DateTime64(6, 'UTC')), updated Nullable(DateTime64(6)), "
+    "active Nullable(Bool), day Nullable(Date32), _version UInt64, _is_deleted UInt8) "
+    "ENGINE = ReplacingMergeTree(_version, _is_deleted) ORDER BY id"
+)
+
+
+class Topic:
+    """Rows in a topic, put there by pycdc's snapshot."""
+
+    def __init__(self, bench: Bench, source: Pycdc, rows: int, *, schemas: bool) -> None:
+        self.bench, self.rows, self.schemas = bench, rows, schemas
+        self.name, self.topic = bench.fresh(1, rows)
+        enable = "true" if schemas else "false"
+        source.create(self.name, bench.config(self.name, **{f"{side}.converter.schemas.enable": enable for side in ("key", "value")}))
+        bench.until(self.topic, 1, rows)
+        source.delete(self.name)
+
+    def converters(self) -> dict[str, str]:
+        enable = "true" if self.schemas else "false"
+        return {f"{side}.converter{option}": value for side in ("key", "value") for option, value in (("", JSON), (".schemas.enable", enable))}
+
+
+def measure(bench: Bench, engines: list[Engine], table: str) -> None:
+    """Every sink. `table` is the DDL of the target."""
+    pycdc = next(e for e in engines if isinstance(e, Pycdc))
+    plain = Topic(bench, pycdc, bench.rows, schemas=False)
+    for sink in (lambda: to_postgres(bench, pycdc, plain, table), lambda: to_clickhouse(bench, pycdc, plain)):
+        try:
+            sink()
+        except RuntimeError as error:  # the other figures of a long run are worth keeping
+            print(f"FAILED: {error}", flush=True)
+            pycdc.down()
+    bench.drop(plain.name)
+    typed = Topic(bench, pycdc, max(bench.rows // 5, 1), schemas=True)
+    for engine in engines:
+        engine.up()
+        for warm in (False, True):  # only the second round counts: the JVM's compiler has seen the code
+            to_postgres(bench, engine, typed, table, note=warm)
+        engine.down()
+    bench.drop(typed.name)
+
+
+def to_postgres(bench: Bench, engine: Engine, topic: Topic, table: str, *, note: bool = True) -> None:
+    bench.number += 1
+    target = f"sink{bench.number}"
+    with bench.sql() as sql:
+        sql.execute(f"CREATE DATABASE {target}")
+    with bench.sql(target) as sql:
+        sql.execute(table)
+    config = {
+        "connector.class": "io.debezium.connector.jdbc.JdbcSinkConnector", "topics": topic.topic, "tasks.max": "1",
+        "connection.url": f"jdbc:postgresql://{bench.postgres.host}:{bench.postgres.port}/{target}",
+        "connection.username": "postgres", "connection.password": "x", "insert.mode": "upsert", "primary.key.mode": "record_key",
+        "delete.enabled": "true", "collection.name.format": "orders", "schema.evolution": "none", **topic.converters(),
+    }  # fmt: skip
+    with bench.sql(target) as sql:
+
+        def written() -> int:
+            row = sql.execute("SELECT coalesce(max(id), 0) FROM orders").fetchone()
+            return int(row[0]) if row else 0
+
+        label = f"PostgreSQL sink, {'with' if topic.schemas else 'without'} schemas"
+        run(bench, engine, target, config, topic.rows, written, label if note else "")
+        row = sql.execute("SELECT count(*), count(customer), count(amount), count(created), count(day) FROM orders").fetchone()
+        assert row is not None
+        assert set(row) == {topic.rows}, row
+    with bench.sql() as sql:
+        sql.execute(f"DROP DATABASE {target} WITH (FORCE)")
+
+
+def to_clickhouse(bench: Bench, engine: Pycdc, topic: Topic) -> None:
+    """Embedded ClickHouse belongs to the sink's process while it runs: its progress is that of the group."""
+    bench.number += 1
+    name = f"sink{bench.number}"
+    folder = bench.folder / name
+    config = {
+        "connector.class": "com.clickhouse.kafka.connect.ClickHouseSinkConnector", "topics": topic.topic, "tasks.max": "1",
+        "clickhouse.dsn": f"chdb://{folder}", "topic2TableMap": f"{topic.topic}=orders", "offset.flush.interval.ms": "200",
+        **topic.converters(),
+    }  # fmt: skip
+    admin = AdminClient({"bootstrap.servers": bench.kafka.bootstrap, "log_level": 0})
+    asked = ConsumerGroupTopicPartitions(f"connect-{name}", [TopicPartition(topic.topic, 0)])
+
+    def written() -> int:
+        answer = admin.list_consumer_group_offsets([asked])[asked.group_id].result(10)
+        return max(0, answer.topic_partitions[0].offset)
+
+    clickhouse(folder, CLICKHOUSE_TABLE)
+    run(bench, engine, name, config, topic.rows, written, "ClickHouse sink (embedded), without schemas")
+    assert int(clickhouse(folder, "SELECT count() FROM orders FINAL")) == topic.rows
+
+
+def clickhouse(folder: Path, statement: str) -> str:
+    """One statement on the embedded server, in a process of its own: the engine's memory is not the benchmark's."""
+    code = "import sys, clickhouse_connect as c; print(c.get_client(dsn=sys.argv[1]).command(sys.argv[2]))"
+    done = subprocess.run([sys.executable, "-c", code, f"chdb://{folder}", statement], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def run(bench: Bench, engine: Engine, name: str, config: dict[str, str], rows: int, written: Callable[[], int], label: str) -> None:
+    """Start the sink, watch it until all rows are there, note its figures under `label`, if there is one."""
+    engine.create(name, config)
+    before, _ = usage(engine.pid)
+    end, first, at = time.perf_counter() + LIMIT, 0, 0.0
+    while (count := written()) < rows:
+        now = time.perf_counter()
+        if count and not first:
+            first, at = count, now
+        if now > end or (why := engine.failed(name)):
+            raise RuntimeError(f"{label}, {engine.name}: {count} of {rows} rows; {why if now <= end else 'too slow'}")
+        time.sleep(0.1)
+    last = time.perf_counter()
+    cpu, peak = usage(engine.pid)
+    engine.delete(name)
+    if not label:
+        return
+    if first:  # else all came at once, and there is no rate
+        bench.note(f"{label}: rows/s", engine.name, (rows - first) / (last - at))
+    bench.note(f"{label}: CPU s per million", engine.name, (cpu - before) / rows * 1e6)
+    bench.note(f"{label}: peak RSS MiB", engine.name, peak)
