@@ -7,9 +7,10 @@ PYTEST := $(PY) -m pytest
 STAMP  := $(VENV)/installed
 WORKERS ?= 2
 
-.PHONY: help install servers lint test test-long bench differential-report differential-live reference clean
+.PHONY: help install servers lint test test-long demo bench differential-report differential-live reference clean
 
 help:
+	@echo "make demo                 the whole thing on embedded servers; nothing else to install"
 	@echo "make test                 lint, and all tests against real PostgreSQL and Kafka"
 	@echo "make test-long            the long kill runs"
 	@echo "make bench                Debezium and pycdc side by side on this machine"
@@ -39,6 +40,9 @@ test: lint servers
 
 test-long: servers
 	$(PYTEST) -m long -q -s
+
+demo: $(STAMP)
+	$(VENV)/bin/pycdc demo
 
 bench: $(STAMP)
 	@$(PY) -m pycdc.servers --debezium

@@ -44,7 +44,6 @@ TABLE: Final[Mapping[Kind, Mapping[str, str]]] = {
         "org.apache.kafka.connect.converters.ByteArrayConverter": "pycdc.converters.bytes:ByteArrayConverter",
     },
     TRANSFORM: {
-        "io.debezium.transforms.ExtractNewRecordState": "pycdc.transforms.unwrap:ExtractNewRecordState",
         "org.apache.kafka.connect.transforms.RegexRouter": "pycdc.transforms.regex_router:RegexRouter",
     },
     PREDICATE: {},
@@ -52,6 +51,7 @@ TABLE: Final[Mapping[Kind, Mapping[str, str]]] = {
 
 #: Names that the original has and a later release of pycdc will have.
 LATER: Final[Mapping[str, Kind]] = {
+    "io.debezium.transforms.ExtractNewRecordState": TRANSFORM,
     "io.confluent.connect.jdbc.JdbcSourceConnector": SOURCE,
     "jdbc-source": SOURCE,
     "com.starrocks.connector.kafka.StarRocksSinkConnector": SINK,

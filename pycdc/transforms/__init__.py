@@ -1,0 +1,1 @@
+"""Single message transforms: one module each, under the original's class name and options."""

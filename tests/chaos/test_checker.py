@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from history import check  # noqa: E402
+from history import check
 
 HISTORY = [("t", 1, 10, "w"), ("t", 1, 11, "w"), ("t", 2, 12, "w"), ("t", 2, 13, "d")]
 EVENTS = [("t", 1, "r", 0), ("t", 1, "u", 10), ("t", 1, "u", 11), ("t", 2, "c", 12), ("t", 2, "d", None)]

@@ -17,7 +17,7 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 
 sys.path.insert(0, str(Path(__file__).parent))
-from history import SETUP, Load, check  # noqa: E402
+from history import SETUP, Load, check
 
 
 class Worker:
