@@ -36,7 +36,7 @@ def of_postgres(dsn: str, table: str) -> Digest:
     """Every column of every row, in the order of the key."""
     columns = ", ".join(_POSTGRES.get(c, f"{c}::text") for c in COLUMNS[table])
     with psycopg.connect(dsn) as conn, conn.cursor(name="compare") as cursor:
-        cursor.execute(f"SELECT {columns} FROM {table} ORDER BY id".encode())
+        cursor.execute(f"SELECT {columns} FROM {table} ORDER BY {table}.id".encode())
         return _digest(cursor)
 
 

@@ -33,7 +33,7 @@ END $$;
 CREATE TABLE big (id int PRIMARY KEY, version int, v text, toast text);
 CREATE TABLE small (id int PRIMARY KEY, version int, v text, n numeric(12, 2));
 ALTER TABLE big ALTER toast SET STORAGE EXTERNAL;
-INSERT INTO big SELECT g, 0, 'row ' || g, CASE WHEN g % 1000 = 0 THEN repeat('t', 5000) END FROM generate_series(1, %(rows)s) g;
+INSERT INTO big SELECT g, 0, 'row ' || g, CASE WHEN g % 1000 = 0 THEN repeat('t', 5000) END FROM generate_series(1, {rows}) g;
 INSERT INTO small SELECT g, 0, 'row ' || g, g FROM generate_series(1, 2000) g;
 CREATE TRIGGER remember BEFORE INSERT OR UPDATE OR DELETE ON big FOR EACH ROW EXECUTE FUNCTION remember();
 CREATE TRIGGER remember BEFORE INSERT OR UPDATE OR DELETE ON small FOR EACH ROW EXECUTE FUNCTION remember();
@@ -47,27 +47,27 @@ class Load(threading.Thread):
         super().__init__(daemon=True)
         self._dsn = dsn
         self._random = random.Random(seed)
-        self._stop = threading.Event()
+        self._ended = threading.Event()
         self.transactions = 0
         self.fault: BaseException | None = None
 
     def finish(self) -> None:
-        self._stop.set()
+        self._ended.set()
         self.join(60)
         if self.fault is not None:
             raise self.fault
 
     def run(self) -> None:
-        while not self._stop.is_set():
+        while not self._ended.is_set():
             try:
                 with psycopg.connect(self._dsn, autocommit=True, connect_timeout=5) as conn:
-                    while not self._stop.is_set():
+                    while not self._ended.is_set():
                         self._act(conn)
                         self.transactions += 1
             except psycopg.errors.UniqueViolation:
                 continue
             except psycopg.OperationalError:
-                self._stop.wait(0.2)  # the server is being restarted
+                self._ended.wait(0.2)  # the server is being restarted
             except BaseException as fault:
                 self.fault = fault
                 return

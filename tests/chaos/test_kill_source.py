@@ -88,7 +88,7 @@ def run(postgres, kafka, folder, kills, rows):
     chance = random.Random(seed)
     dsn = postgres.dsn()
     with psycopg.connect(dsn, autocommit=True) as conn:
-        conn.execute(SETUP % {"rows": rows})
+        conn.execute(SETUP.replace("{rows}", str(rows)))
     worker, load = Worker(postgres, kafka, folder), Load(dsn, seed)
     worker.start()
     load.start()
