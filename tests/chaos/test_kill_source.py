@@ -107,7 +107,7 @@ def run(postgres, kafka, folder, kills, rows):
     broker_dies, server_restarts = kills // 2, kills // 2 + 1
     for n in range(kills):
         # the first third hits the snapshot: it takes longer than these waits
-        time.sleep(chance.uniform(0.5, 1.4) if n < max(1, kills // 3) else chance.uniform(0.8, 3.0))
+        time.sleep(chance.uniform(0.5, 1.4) if n < -(-kills // 3) else chance.uniform(0.8, 3.0))
         if n == broker_dies:
             kafka.kill()
             kafka.start()
