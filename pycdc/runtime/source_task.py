@@ -121,6 +121,9 @@ class SourceTask:
                     stopper := group.create_task(stop.wait()),
                 ]
                 await asyncio.wait((pump, stopper), return_when=asyncio.FIRST_COMPLETED)
+                if pump.done():
+                    # all is read: the end is only when all is acknowledged, however long the broker takes
+                    await self._settle_or(stopper)
                 for task in (pump, *others):
                     task.cancel()
             await self._finish()
@@ -128,6 +131,17 @@ class SourceTask:
             raise _first_fault(group_error) from None
         finally:
             await self._close()
+
+    async def _settle_or(self, stopper: asyncio.Task[Any]) -> None:
+        """Wait until everything is acknowledged and stored, or until we are to stop."""
+        settling = asyncio.ensure_future(self._settle())
+        try:
+            await asyncio.wait((settling, stopper), return_when=asyncio.FIRST_COMPLETED)
+            if settling.done():
+                settling.result()
+        finally:
+            settling.cancel()
+            await asyncio.gather(settling, return_exceptions=True)
 
     async def _finish(self) -> None:
         """Everything handed out is acknowledged and stored before we leave, within the limit."""

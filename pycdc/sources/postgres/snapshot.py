@@ -75,6 +75,7 @@ class Snapshot:
             self._progress.table, self._progress.rows = table.id, 0
             self._progress.rows_expected = await self._estimate(table)
             first_of_table = True
+            await self._must_be_whole(table)
             async for rows in copy_rows(self._conn, self._query(table), batch_rows=_ROWS):
                 if not rows:
                     continue
@@ -156,10 +157,35 @@ class Snapshot:
             return f"SELECT {columns} FROM ({override.strip().rstrip(';')}) AS pycdc_override"
         return f"SELECT {columns} FROM {quote_name(table.schema)}.{quote_name(table.name)}"
 
+    async def _must_be_whole(self, table: Table) -> None:
+        """A table that was rewritten (ALTER TABLE ... TYPE) after the snapshot's point looks empty to it, and the stream
+        does not tell its rows: PostgreSQL docs, "Caveats" of MVCC. The lock holds until the transaction's end.
+
+        Raises SnapshotError (retriable: a new snapshot of the unfinished tables sees the rows).
+        """
+        # not LOCK TABLE, which asks for more than the right to read some columns
+        await self._conn.execute(f"SELECT 1 FROM {quote_name(table.schema)}.{quote_name(table.name)} LIMIT 0".encode())
+        # pg_class is read at the snapshot's point, the function looks at the file of now
+        rewritten = await (await self._conn.execute(_REWRITTEN, [table.oid])).fetchone()
+        if rewritten is not None:
+            raise SnapshotError(
+                "a table was rewritten before the snapshot came to it", where=table.id,
+                cause=f"{rewritten[0]}: ALTER TABLE, TRUNCATE, CLUSTER or VACUUM FULL during the snapshot",
+                hint="nothing is lost: the tables that are not finished are read again", retriable=True,
+            )  # fmt: skip
+
     async def _estimate(self, table: Table) -> int:
         cursor = await self._conn.execute("SELECT reltuples::bigint FROM pg_class WHERE oid = %s", [table.oid])
         row = await cursor.fetchone()
         return max(int(row[0]), 0) if row else 0
+
+
+#: The table, or a partition or child of it, whose file is not the one of the snapshot's moment.
+_REWRITTEN = """
+    WITH RECURSIVE family(oid) AS (
+        SELECT %s::oid UNION SELECT i.inhrelid FROM pg_catalog.pg_inherits i JOIN family f ON i.inhparent = f.oid)
+    SELECT c.oid::regclass::text FROM family JOIN pg_catalog.pg_class c USING (oid)
+     WHERE c.relfilenode <> 0 AND c.relfilenode IS DISTINCT FROM pg_catalog.pg_relation_filenode(c.oid) LIMIT 1"""
 
 
 async def snapshot_facts(conn: psycopg.AsyncConnection) -> tuple[int, int]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import secrets
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, ClassVar
@@ -43,6 +44,8 @@ log = structlog.get_logger(__name__)
 _FIRST_PAUSE = 0.1
 #: How long the stream may be silent before an idle position or a heartbeat is looked at, seconds.
 _IDLE_LOOK = 0.5
+#: How long the slot of rule 7 may wait for transactions that were open before it, seconds; then the error names them.
+_CREATION_LIMIT = 300.0
 _READ_BYTES = 1 << 20
 #: Runs of a few hundred rows are encoded by column while their texts are still in the processor's cache (measured).
 _READ_MESSAGES = 400
@@ -63,6 +66,8 @@ class PostgresSource:
         self._events: EventSettings
         self._connection: ConnectionSettings
         self._identity: SystemIdentity | None = None
+        #: The server has another timeline than the offset is from: only the slot's position is sure (rule 4).
+        self._promoted = False
         #: The newest commit border handed out; where a reconnect resumes.
         self._offset: Offset | None = None
         self._snapshot_taken = False
@@ -119,7 +124,7 @@ class PostgresSource:
                 async for batch in self._session():
                     failures, self._progress.fault = 0, ""
                     if batch.offset is not None:
-                        self._offset = batch.offset
+                        self._offset, self._promoted = batch.offset, False
                     yield batch
                 return
             except PycdcError as error:
@@ -180,8 +185,10 @@ class PostgresSource:
                 hint="connect to the original cluster, or delete the stored offset to begin with a new snapshot",
                 retriable=False,
             )
-        if self._identity is not None and self._identity.timeline != identity.timeline:
-            log.warning("the server changed its timeline", was=self._identity.timeline, now=identity.timeline)
+        timeline = self._identity.timeline if self._identity is not None else stored.timeline if stored else 0
+        if timeline and timeline != identity.timeline:
+            self._promoted = True
+            log.warning("the server changed its timeline; going on from the slot's position", was=timeline, now=identity.timeline)
         self._identity = identity
 
     async def _ensure_publication(self, sql: psycopg.AsyncConnection, catalog: Catalog) -> None:
@@ -212,6 +219,14 @@ class PostgresSource:
             log.warning("the slot lost WAL; dropping it and taking a new snapshot", slot=s.slot, cause=slot.lost)
             await drop_slot(sql, s.slot)
             slot, offset, done = None, None, False
+        if slot is not None and slot.confirmed_flush_lsn is None and not slot.lost:
+            # our own creation of a moment ago, before a kill: it goes on in the server until its point is found.
+            # An offset of before that point would later look older than the slot.
+            raise SlotBusy(
+                f"the replication slot {s.slot!r} is still being made",
+                cause=f"PID {slot.active_pid} waits for transactions that were open before it",
+                hint="wait for them, or end them: SELECT pid, query FROM pg_stat_activity WHERE backend_xid IS NOT NULL",
+            )
         if slot is not None:
             # a busy one may be our own walsender of a moment ago: attaching to it is tried again
             require_usable(msgspec.structs.replace(slot, active_pid=None), s.slot, s.dbname)
@@ -224,7 +239,9 @@ class PostgresSource:
             log.warning("the slot is ahead of the stored offset; taking a new snapshot", slot=s.slot)
             offset, done = None, False
         if slot is None:
-            offset, done = None, False  # nothing continues: a new slot begins where its snapshot is
+            # Nothing continues: a new slot begins where its snapshot is. The offset is forgotten here as well, or
+            # the snapshot's first rows would go out before an offset that says so (rule 6).
+            self._offset, offset, done = None, None, False
         wanted = s.snapshot_mode != "no_data" and (not done or (s.snapshot_mode == "always" and not self._snapshot_taken))
         flow = (
             self._new_slot(sql, catalog, identity, snapshot=wanted)
@@ -256,7 +273,13 @@ class PostgresSource:
         offset: Offset | None, *, snapshot: bool,
     ) -> AsyncIterator[Batch]:  # fmt: skip
         """Go on from the stored offset, or from the slot's position; a snapshot by rule 7."""
+        unfinished = offset if offset is not None and not snapshot_done(offset) else None
+        state = snapshot_state(unfinished) if unfinished is not None else None
         start = (position(offset) if offset is not None else None) or slot.confirmed_flush_lsn or 0
+        if self._promoted or (unfinished is not None and state is None):
+            # A snapshot that Debezium began and did not finish: each of its attempts begins at a newer point, and
+            # the slot alone still holds the deletes of rows that an earlier one has published.
+            start = slot.confirmed_flush_lsn or 0
         if start > identity.wal_end:
             log.warning(
                 "the stored offset is beyond the server's WAL; going on from the slot's position",
@@ -264,19 +287,16 @@ class PostgresSource:
             )  # fmt: skip
             start = slot.confirmed_flush_lsn or 0
         writer = OffsetWriter(offset)
-        state: SnapshotState | None = None
         if snapshot:
-            state = (snapshot_state(offset) if offset is not None and not snapshot_done(offset) else None) or SnapshotState(
-                slot.name, identity.system_id, identity.timeline
-            )
+            state = state or SnapshotState(slot.name, identity.system_id, identity.timeline)
             writer.snapshot = state
-            if offset is None or snapshot_done(offset):
+            if unfinished is None:
                 # before anything is published, so that a crash finds an unfinished snapshot and not a finished one
                 await self._store(writer.at(start))
         await self._attach(start)
         decoder = self._decoder(writer, start if offset is not None and offset.get("lsn_commit") else None)
         rest: list[bytes] = []
-        if state is not None:
+        if snapshot and state is not None:
             async for batch in self._catch_up_and_snapshot(sql, decoder, catalog, writer, state, rest):
                 yield batch
         async for batch in self._stream(sql, decoder, catalog, rest):
@@ -394,8 +414,10 @@ class PostgresSource:
         self, sql: psycopg.AsyncConnection, decoder: StreamDecoder, catalog: Catalog, writer: OffsetWriter,
         state: SnapshotState, rest: list[bytes],
     ) -> AsyncIterator[Batch]:  # fmt: skip
-        """Rule 7. (a) stream to about the end of WAL; (b) a temporary slot gives point C1 and snapshot X1 while
-        streaming goes on; (c) stream what committed before C1; (d) read at X1. `rest` gets what was read beyond.
+        """Rule 7. (a) Stream to about the end of WAL; (b) a temporary slot gives point C1 and snapshot X1; (c) stream
+        what committed before C1; (d) read at X1. `rest` gets what was read beyond.
+
+        Nothing is streamed during (b): a change committed behind C1 would be published before the older row of X1.
         """
         row = await (await sql.execute("SELECT pg_current_wal_flush_lsn() - '0/0'::pg_lsn")).fetchone()
         target = int(row[0]) if row is not None else 0
@@ -403,11 +425,10 @@ class PostgresSource:
         async for batch in self._until(decoder, catalog, rest, lambda: max(decoder.idle_lsn, decoder.last_commit or 0) >= target):
             yield batch
         other = await ReplicationConnection.connect(self._connection)
-        creation = asyncio.ensure_future(other.create_slot(f"{self.settings.slot[:50]}_pycdc_tmp", temporary=True))
         try:
-            async for batch in self._until(decoder, catalog, rest, creation.done):
-                yield batch
-            created = await creation
+            # A name of its own each time: after a kill the server may still hold the one before.
+            name = f"{self.settings.slot[:48]}_tmp_{secrets.token_hex(4)}"
+            created = await other.create_slot(name, temporary=True, time_limit=_CREATION_LIMIT, observer=sql)
             decoder.stop_at = created.consistent_point
             if decoder.idle_lsn >= created.consistent_point and not decoder.in_transaction:
                 decoder.stopped = True
@@ -417,8 +438,6 @@ class PostgresSource:
             async for batch in self._snapshot(catalog, writer, state, created.consistent_point, created.snapshot or ""):
                 yield batch
         finally:
-            creation.cancel()
-            await asyncio.gather(creation, return_exceptions=True)
             await other.close()
 
     async def _until(self, decoder: StreamDecoder, catalog: Catalog, rest: list[bytes], enough: Any) -> AsyncIterator[Batch]:
