@@ -9,15 +9,20 @@ from __future__ import annotations
 
 import json
 from binascii import a2b_base64, b2a_base64
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
+from itertools import repeat
+from operator import contains
 from typing import Any
 
+import msgspec
 import orjson
 
 from pycdc.config.definition import ConfigDef, Property, boolean, integer, one_of
 from pycdc.converters.javatext import as_jackson, decimal_text, double_text, float_text, quoted, unscaled_bytes
 from pycdc.errors import RecordError
+from pycdc.model.change import Rows
+from pycdc.model.envelope import AFTER, OP, SOURCE
 from pycdc.model.schema import DECIMAL, NO_DEFAULT, Field, Schema
 from pycdc.model.template import Form, Leaf, NeedsValue, Reader
 from pycdc.plugins.contracts import Cell, Piece
@@ -56,8 +61,8 @@ class JsonConverter:
         self.settings = settings
         self.is_key = is_key
         self._schema_texts: dict[int, tuple[Schema, bytes]] = {}
-        self._parsed: dict[bytes, tuple[Schema, Fixer | None]] = {}
-        self._last: tuple[bytes, Schema, Fixer | None] | None = None
+        self._parsed: dict[bytes, _Known] = {}
+        self._last: _Known | None = None
 
     # ---- writing
 
@@ -201,16 +206,13 @@ class JsonConverter:
             except orjson.JSONDecodeError as error:
                 raise RecordError("a message is not JSON", where=topic, cause=str(error)) from None
         last = self._last
-        if last is not None and data.startswith(last[0]):
-            return self._payload(topic, data, *last)
+        if last is not None and data.startswith(last.prefix):
+            try:
+                payload = orjson.loads(data[len(last.prefix) : -1])
+            except orjson.JSONDecodeError as error:
+                raise RecordError("a message is not JSON", where=topic, cause=str(error)) from None
+            return last.schema, self._fixed(data, payload, last.fix)
         return self._read_new(topic, data)
-
-    def _payload(self, topic: str, data: bytes, prefix: bytes, schema: Schema, fix: Fixer | None) -> tuple[Schema, Any]:
-        try:
-            payload = orjson.loads(data[len(prefix) : -1])
-        except orjson.JSONDecodeError as error:
-            raise RecordError("a message is not JSON", where=topic, cause=str(error)) from None
-        return schema, self._fixed(data, payload, fix)
 
     def _fixed(self, data: bytes, payload: Any, fix: Fixer | None) -> Any:
         if fix is None or payload is None:
@@ -240,17 +242,110 @@ class JsonConverter:
         if known is None:
             if len(self._parsed) >= self.settings.schemas_cache_size:
                 self._parsed.clear()
-            schema = parse_schema(whole["schema"])
-            known = self._parsed[text] = (schema, fixer(schema))
-        schema, fix = known
-        prefix = b'{"schema":' + text + b',"payload":'
-        if data.startswith(prefix):  # compact, as JsonConverter writes it: the next one needs no parsing
-            self._last = (prefix, schema, fix)
-        return schema, self._fixed(data, whole["payload"], fix)
+            known = self._parsed[text] = _known(parse_schema(whole["schema"]), text)
+        if data.startswith(known.prefix):  # compact, as JsonConverter writes it: the next one needs no parsing
+            self._last = known
+        return known.schema, self._fixed(data, whole["payload"], known.fix)
+
+    # ---- reading many: plugins.contracts.RowReader
+
+    def read_many(self, topic: str, data: Sequence[bytes]) -> tuple[Schema | None, Sequence[Any]] | None:
+        """Values of messages that share the schema of the first."""
+        try:
+            known, payloads = self._payloads(topic, data)
+            values = list(map(orjson.loads, payloads))
+            if known is None:
+                return None, values
+            fix = known.fix
+            return known.schema, values if fix is None else [None if v is None else fix(v) for v in values]
+        except _CANNOT_READ_MANY:
+            return None
+
+    def read_rows(self, topic: str, data: Sequence[bytes]) -> Rows | None:
+        """Of an envelope only what a row needs is parsed: `before` and `source` cost half of the whole."""
+        try:
+            known, payloads = self._payloads(topic, data)
+            if not _is_envelope(payloads[0]):
+                rows = list(map(orjson.loads, payloads))
+                if any(type(r) is not dict or (OP in r and SOURCE in r) for r in rows):
+                    return None
+                return Rows(None, rows) if known is None else Rows(None, _mended(rows, known.fix), known.schema)
+            envelopes = list(map(_decode_envelope, payloads))
+            rows = orjson.loads(b"[" + b",".join([e.after for e in envelopes]) + b"]")
+            ops = [e.op for e in envelopes]
+            source = _common_source(envelopes)
+            if known is None:
+                return Rows(ops, rows, None, source)
+            return Rows(ops, _mended(rows, known.fix_row), known.row_schema, source)
+        except _CANNOT_READ_MANY:
+            return None
+
+    def _payloads(self, topic: str, data: Sequence[bytes]) -> tuple[_Known | None, Sequence[bytes]]:
+        """The schema that all share, and the payloads' texts. Raises RecordError when they share none."""
+        if not self.settings.schemas_enable:
+            return None, data
+        if self._last is None or not data[0].startswith(self._last.prefix):
+            self._read_new(topic, data[0])
+        known = self._last
+        if known is None:
+            raise RecordError("a schema's text is not compact")
+        prefix, start = known.prefix, len(known.prefix)
+        if not all(map(bytes.startswith, data, repeat(prefix))):
+            raise RecordError("messages of several schemas")
+        return known, [d[start:-1] for d in data]
+
+
+class _Known(msgspec.Struct, frozen=True):
+    """A schema that was read, and what its payloads need. `row_schema`: of an envelope's `after`."""
+
+    prefix: bytes
+    schema: Schema
+    fix: Fixer | None
+    row_schema: Schema | None
+    fix_row: Fixer | None
+
+
+def _known(schema: Schema, text: bytes) -> _Known:
+    row = schema.field(AFTER)
+    return _Known(b'{"schema":' + text + b',"payload":', schema, fixer(schema), row, None if row is None else fixer(row))
+
+
+class _Envelope(msgspec.Struct, kw_only=True):
+    op: str
+    source: msgspec.Raw
+    after: msgspec.Raw = msgspec.Raw(b"null")
+
+
+_decode_envelope = msgspec.json.Decoder(_Envelope).decode
+
+
+def _common_source(envelopes: list[_Envelope]) -> dict[str, Any]:
+    """The first one's source block. Raises ValueError when they are of several tables, as a router may mix them."""
+    source: dict[str, Any] = orjson.loads(bytes(envelopes[0].source)) or {}
+    table = b'"schema":%b,"table":%b,' % (orjson.dumps(source.get("schema")), orjson.dumps(source.get("table")))
+    if not all(map(contains, [bytes(e.source) for e in envelopes], repeat(table))):
+        raise ValueError
+    return source
+
+
+def _is_envelope(payload: bytes) -> bool:
+    try:
+        _decode_envelope(payload)
+    except msgspec.DecodeError:
+        return False
+    return True
+
+
+def _mended(rows: list[Any], fix: Fixer | None) -> list[Any]:
+    return rows if fix is None else [None if r is None else fix(r) for r in rows]
 
 
 class _InexactNumberError(Exception):
     """A Decimal came as a JSON number (decimal.format=NUMERIC), which a float may not hold."""
+
+
+#: `read` takes the messages one by one then, and names the one at fault.
+_CANNOT_READ_MANY = (RecordError, msgspec.DecodeError, ValueError, TypeError, AttributeError, _InexactNumberError)
 
 
 def _exactly(data: bytes, fix: Fixer) -> Any:

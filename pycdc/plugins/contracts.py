@@ -7,11 +7,12 @@ an entry point, with a `config` (its ConfigDef) and the methods below.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Protocol, Union
+from typing import Any, ClassVar, Protocol, Union, runtime_checkable
 
 import msgspec
 
 from pycdc.config.definition import ConfigDef
+from pycdc.model.change import Changes, Rows
 from pycdc.model.record import Record
 from pycdc.model.schema import Schema
 from pycdc.model.template import Row
@@ -50,6 +51,9 @@ class Batch(msgspec.Struct):
     size: int = 0
     #: Commit time of the newest transaction, us since the epoch, for lag metrics; 0 = unknown.
     source_ts_us: int = 0
+    #: Where transactions begin: from `runs[run].rows[row]` on, changes belong to the commit at `lsn`: (run, row, lsn).
+    #: What comes before the first goes on from the batch before.
+    begins: Sequence[tuple[int, int, int]] = ()
 
 
 class Progress(msgspec.Struct):
@@ -153,6 +157,21 @@ class Converter(Protocol):
         """Bytes of a message -> schema and value. Raises RecordError."""
 
 
+@runtime_checkable
+class RowReader(Protocol):
+    """What a converter may offer besides `read`: many messages in one go, where its format makes that quicker.
+
+    Both return None for what they do not take: messages of several schemas or tables, malformed ones,
+    events that are no change of a row. `read` then takes them one by one, and names the one at fault.
+    """
+
+    def read_many(self, topic: str, data: Sequence[bytes]) -> tuple[Schema | None, Sequence[Any]] | None:
+        """The common schema and the values."""
+
+    def read_rows(self, topic: str, data: Sequence[bytes]) -> Rows | None:
+        """What envelopes say of their rows (`op`, `after`, the first one's `source`), or rows without envelope."""
+
+
 class Transform(Protocol):
     """A single message transform (SMT)."""
 
@@ -176,11 +195,25 @@ class Predicate(Protocol):
     def test(self, record: Record) -> bool: ...
 
 
+async def no_topic_id(_topic: str) -> str:
+    """Where no broker tells a topic's incarnation."""
+    return ""
+
+
 class SinkContext(msgspec.Struct):
     """What the runtime hands to a sink."""
 
     connector: str
     task_id: str
+    #: The id that tells a topic from one of the same name before or after it; empty where it is not known.
+    topic_id: Callable[[str], Awaitable[str]] = no_topic_id
+
+
+class Written(msgspec.Struct):
+    """Rows written to one target table since the start."""
+
+    upserts: int = 0
+    deletes: int = 0
 
 
 class Sink(Protocol):
@@ -191,11 +224,13 @@ class Sink(Protocol):
     """
 
     config: ClassVar[type[ConfigDef]]
+    #: By target table.
+    written: Mapping[str, Written]
 
     async def open(self, context: SinkContext) -> None: ...
 
-    def put(self, records: Sequence[Record]) -> int:
-        """Take records into the buffers; returns the buffered bytes. Raises SinkError for a bad record."""
+    def put(self, records: Sequence[Record]) -> None:
+        """Take records into the buffers. Raises SinkError for a bad record."""
 
     async def flush(self, position: Offset | None = None) -> None:
         """Write everything put so far. On return it is durable, with `position` where the target keeps it."""
@@ -204,3 +239,15 @@ class Sink(Protocol):
         """The position stored by the last `flush`, for targets that keep one (`pycdc run`)."""
 
     async def close(self) -> None: ...
+
+
+@runtime_checkable
+class ChangeSink(Protocol):
+    """What a sink may offer besides `put`: changes in columns, which saves an object per record."""
+
+    @property
+    def takes_changes(self) -> bool:
+        """Whether its settings let it do without the records themselves (headers, timestamps, source block)."""
+
+    def put_changes(self, changes: Changes) -> None:
+        """As `put`."""

@@ -48,8 +48,10 @@ class DirectPipeline:
         self._buffered = 0
         self._since = 0.0
         self._position: Offset | None = None
+        #: Commit LSN of the transaction being read, and how many records of it were made.
+        self._commit = 0
+        self._index = 0
         self._write: asyncio.Task[None] | None = None
-        self._counts: dict[str, int] = {}
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop` is set, the source is done, or a fault ends it (raised)."""
@@ -92,14 +94,20 @@ class DirectPipeline:
 
     def _take(self, batch: Batch) -> None:
         records = 0
-        for run in batch.runs:
+        begins = iter([*batch.begins, (len(batch.runs), 0, 0)])
+        begin = next(begins)
+        for n, run in enumerate(batch.runs):
             filled: list[Record] = []
             where = run.where
-            for row in run.rows:
+            for i, row in enumerate(run.rows):
+                while (begin[0], begin[1]) <= (n, i):
+                    self._commit, self._index = begin[2], 0
+                    begin = next(begins)
                 for template in run.templates:
                     record = self._chain.apply(fill(template, row, lambda leaf, _t, e, w=where: self._null(leaf, e, w)))  # type: ignore[misc]
                     if record is not None:
-                        filled.append(record)
+                        filled.append(record.replace(offset=self._commit << 64 | self._index))
+                    self._index += 1
             self._sink.put(filled)
             records += len(filled)
         if not self._buffered:
@@ -144,10 +152,8 @@ class DirectPipeline:
         write, self._write = self._write, None
         if write is not None:
             await write
-            for table, rows in getattr(self._sink, "written", {}).items():
-                if rows != self._counts.get(table, 0):
-                    self._health.wrote(table, rows - self._counts.get(table, 0))
-                    self._counts[table] = rows
+            for table, written in self._sink.written.items():
+                self._health.wrote_in_all(table, written.upserts + written.deletes)
 
     # ---- what the source asks for
 

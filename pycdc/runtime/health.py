@@ -77,6 +77,12 @@ class Health:
         entry.rows += rows
         entry.updated = time.time() if at is None else at
 
+    def wrote_in_all(self, table: str, rows: int) -> None:
+        """The same, told as the count since the process began."""
+        known = self.tables.get(table)
+        if known is None or known.rows != rows:
+            self.wrote(table, rows - (known.rows if known is not None else 0))
+
     # ---- what the server asks
 
     @property

@@ -1,14 +1,15 @@
 """ClickHouseSink: rows into ReplacingMergeTree(_version, _is_deleted), a block per table and flush.
 
-The newest version of a key wins when ClickHouse merges (read with FINAL). Versions strictly grow: with Kafka
-they are the record's offset, without a broker a counter that begins above the table's newest version. A
-delete is a row with the key, `_is_deleted` 1. An update that does not know all columns is refused: a
-replacing table has no way to keep the others.
+The newest version of a key wins when ClickHouse merges (read with FINAL). Versions strictly grow (DESIGN rule
+12, sinks.clickhouse.versions). A delete is a row of the key, `_is_deleted` 1. An update that does not know all
+columns is refused: a replacing table has no way to keep the others. Rows go as TSV, which ClickHouse parses six
+times faster than the client makes native blocks of Python's values (measured: 1.5 us a row of 10 columns, 8.7).
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -16,17 +17,20 @@ import orjson
 import structlog
 
 from pycdc.config.definition import ConfigDef, Property, boolean, integer, parsed, password, text
-from pycdc.errors import BadRow, ConnectionLost, SinkError, TargetSchemaError
+from pycdc.errors import BadRow, ConnectionLost, PycdcError, SinkError, TargetSchemaError
+from pycdc.model.change import Changes
 from pycdc.model.record import Record
 from pycdc.model.schema import Schema
-from pycdc.plugins.contracts import Offset, SinkContext
-from pycdc.sinks.buffer import Buffer, Row
-from pycdc.sinks.changes import Change, change_of, where
-from pycdc.sinks.clickhouse.types import column_type, converter, zero
+from pycdc.plugins.contracts import Offset, SinkContext, Written
+from pycdc.sinks.buffer import Buffer
+from pycdc.sinks.changes import changes_of
+from pycdc.sinks.clickhouse.types import column_type
+from pycdc.sinks.clickhouse.values import SETTINGS, bare, is_nullable, is_raw, texts
+from pycdc.sinks.clickhouse.versions import DELETED, VERSION, Versions
+from pycdc.sinks.lines import Part, alike, copy_lines, keys_alike
 
 log = structlog.get_logger(__name__)
 
-VERSION, DELETED = "_version", "_is_deleted"
 _LATER = "it is not available in this release"
 
 
@@ -62,41 +66,46 @@ class ClickHouseSink:
         self.settings = settings
         self._client: Any = None
         self._buffers: dict[str, Buffer] = {}
-        self._columns: dict[str, set[str]] = {}
-        self._schemas: dict[str, Schema] = {}
-        self._counter = 0
+        #: Columns of known tables with their types.
+        self._tables: dict[str, dict[str, str]] = {}
+        self._versions = Versions()
         self._name = ""
-        self.buffered = 0
-        self.written: dict[str, int] = {}
+        self.written: dict[str, Written] = {}
 
     # ---- plugins.contracts.Sink
 
     async def open(self, context: SinkContext) -> None:
         self._name = context.connector
+        self._versions = Versions(context.topic_id)
         self._client = await self._call(self._connect)
 
-    def put(self, records: Sequence[Record]) -> int:
-        for record in records:
-            change = change_of(record)
-            if change is None:
-                continue
-            if change.partial:
-                raise BadRow(
-                    "an update does not carry all columns", where=where(record), cause="an unchanged TOAST value is not in the WAL",
-                    hint=f"ALTER TABLE {change.source.get('schema', '?')}.{change.source.get('table', '?')} REPLICA IDENTITY FULL",
-                )  # fmt: skip
-            table = self._table(change)
-            if change.row_schema is not None:
-                self._schemas[table] = change.row_schema
-            self._buffers.setdefault(table, Buffer()).put(change, tuple(change.key or ()))
-            self.buffered += 1000
-        return self.buffered
+    def put(self, records: Sequence[Record]) -> None:
+        for changes in changes_of(records):
+            self.put_changes(changes)
+
+    @property
+    def takes_changes(self) -> bool:
+        return True
+
+    def put_changes(self, changes: Changes) -> None:
+        if changes.partial:
+            raise BadRow(
+                "an update does not carry all columns", where=changes.where(0), cause="an unchanged TOAST value is not in the WAL",
+                hint=f"ALTER TABLE {changes.source.get('schema', '?')}.{changes.source.get('table', '?')} REPLICA IDENTITY FULL",
+            )  # fmt: skip
+        buffer = self._buffers.setdefault(self._table(changes), Buffer())
+        buffer.put(changes, _key_columns(changes))
 
     async def flush(self, position: Offset | None = None) -> None:
-        buffers, self._buffers, self.buffered = self._buffers, {}, 0
+        buffers, self._buffers = self._buffers, {}
         for table, buffer in buffers.items():
+            await self._call(self._ensure, table, buffer)
+            await self._versions.prepare(self._call, self._client, table, self._tables[table][VERSION], buffer.changes)
             await self._call(self._write, table, buffer)
-            self.written[table] = self.written.get(table, 0) + len(buffer.rows)
+            deletes = sum(1 for e in buffer.rows.values() if e[0] is None)
+            written = self.written.setdefault(table, Written())
+            written.deletes += deletes
+            written.upserts += len(buffer.rows) - deletes
         if position is not None:
             await self._call(self._store, position)
 
@@ -136,101 +145,81 @@ class ClickHouseSink:
                 cause=str(error).splitlines()[0], hint="check hostname, port (8123, or 8443 with ssl=true), username and password",
             ) from None  # fmt: skip
 
-    def _table(self, change: Change) -> str:
-        known = self.settings.table_map.get(change.topic)
-        return known or str(change.source.get("table") or change.topic.rsplit(".", 1)[-1])
+    def _table(self, changes: Changes) -> str:
+        known = self.settings.table_map.get(changes.topic)
+        return known or str(changes.source.get("table") or changes.topic.rsplit(".", 1)[-1])
 
     def _write(self, table: str, buffer: Buffer) -> None:
-        schema = self._schemas.get(table)
-        rows = list(buffer.rows.values())
-        columns = self._ensure(table, schema, rows)
         if buffer.truncate:
             self._client.command(f"TRUNCATE TABLE {_quoted(table)}")
-        if not rows:
-            return
-        if schema is not None:
-            names = [f.name for f in schema.fields]
-        else:
-            names = sorted({c for r in rows for c in (r.values or r.key or {})})
-        missing = set(names) - columns
+        entries = list(buffer.rows.values())
+        deletes = [e for e in entries if e[0] is None]
+        if deletes:
+            entries = [e for e in entries if e[0] is not None]
+        for part in alike(entries):
+            self._insert(table, part, deleted=0)
+        if deletes:
+            key = next((k for c in buffer.changes if (k := _key_columns(c))), ())
+            for part in keys_alike(deletes, key):
+                self._insert(table, part, deleted=1)
+
+    def _insert(self, table: str, part: Part, *, deleted: int) -> None:
+        from clickhouse_connect.driver.exceptions import Error
+
+        types = self._tables[table]
+        missing = [c for c in part.columns if c not in types]
         if missing:
-            listed = ", ".join(f"ADD COLUMN {_quoted(c)} <type>" for c in sorted(missing))
-            raise TargetSchemaError(f"table {table} lacks {', '.join(sorted(missing))}", hint=f"ALTER TABLE {_quoted(table)} {listed}")
-        block = [self._column(rows, name, schema) for name in names]
-        block.append([self._version(r) for r in rows])
-        block.append([int(r.values is None) for r in rows])
-        self._insert(table, block, [*names, VERSION, DELETED], rows)
-
-    def _column(self, rows: list[Row], name: str, schema: Schema | None) -> list[Any]:
-        field = schema.field(name) if schema is not None else None
-        convert, empty = converter(field), zero(field)
-        out = []
-        for row in rows:
-            value = (row.values if row.values is not None else row.key or {}).get(name)
-            if value is None:
-                out.append(empty if row.values is None else None)
-                continue
-            try:
-                out.append(value if convert is None else convert(value))
-            except (ValueError, OverflowError, TypeError) as error:
-                raise BadRow(
-                    f"a value cannot be written to column {name}", where=where(row.change.record),
-                    cause=f"a {type(value).__name__}: {type(error).__name__}",
-                ) from None  # fmt: skip
-        return out
-
-    def _version(self, row: Row) -> int:
-        offset = row.change.record.offset
-        if offset >= 0:
-            return offset + 1
-        self._counter += 1
-        return self._counter
-
-    def _insert(self, table: str, block: list[list[Any]], names: list[str], rows: list[Row]) -> None:
-        from clickhouse_connect.driver.exceptions import DataError, Error
-
+            listed = ", ".join(f"ADD COLUMN {_quoted(c)} <type>" for c in missing)
+            raise TargetSchemaError(f"table {table} lacks {', '.join(missing)}", hint=f"ALTER TABLE {_quoted(table)} {listed}")
+        part = Part(
+            (*part.columns, VERSION, DELETED),
+            [*part.values, [self._versions.of(table, c, i) for _, c, i in part.entries], [deleted] * len(part.entries)],
+            part.entries, part.schema,
+        )  # fmt: skip
+        raw = frozenset(c for c in part.columns if is_raw(types[c]))
+        part = part._replace(values=[_nulls_allowed(table, c, types[c], v, part) for c, v in zip(part.columns, part.values, strict=True)])
+        lines = copy_lines(part, lambda name, values, schema: texts(values, schema, types[name]), types, table, raw=raw)
         try:
-            self._client.insert(table, block, column_names=names, column_oriented=True, settings={"async_insert": 0})
-        except DataError as error:
-            raise BadRow(f"rows cannot be written to {table}", where=where(rows[0].change.record), cause=str(error).splitlines()[0][:200]) from None
+            self._client.raw_insert(table, column_names=list(part.columns), insert_block=lines, fmt="TSV", settings=SETTINGS)
         except Error as error:
-            raise SinkError(f"ClickHouse refuses a write to {table}", cause=str(error).splitlines()[0][:300]) from None
+            raise _refused(error, table, part) from None
 
     # ---- tables
 
-    def _ensure(self, table: str, schema: Schema | None, rows: list[Row]) -> set[str]:
-        """Columns of the table, made when asked for."""
-        known = self._columns.get(table)
-        if known is not None:
-            return known
+    def _ensure(self, table: str, buffer: Buffer) -> None:
+        """The table's columns are known; it is made when asked for."""
+        if table in self._tables:
+            return
         found = self._describe(table)
-        if not found and self.settings.creates and schema is not None and rows:
-            self._create(table, schema, tuple(rows[-1].key or ()))
+        schema = next((c.row_schema for c in reversed(buffer.changes) if c.row_schema is not None), None)
+        if not found and self.settings.creates and schema is not None:
+            last = buffer.changes[-1]
+            self._create(table, schema, _key_columns(last), "UInt64" if last.partition is not None else "UInt128")
             found = self._describe(table)
         if not found:
-            raise TargetSchemaError(f"ClickHouse has no table {table}", hint="create it, or set auto.create=true")
+            raise TargetSchemaError(
+                f"ClickHouse has no table {table}",
+                hint="create it, or set auto.create=true (which needs records with schemas)",
+            )  # fmt: skip
         for needed in (VERSION, DELETED):
             if needed not in found:
                 raise TargetSchemaError(
                     f"table {table} has no column {needed}", hint=f"ENGINE = ReplacingMergeTree({VERSION}, {DELETED}), both columns present"
                 )
-        newest = self._client.query(f"SELECT max({VERSION}) FROM {_quoted(table)}").result_rows
-        self._counter = max(self._counter, int(newest[0][0] or 0) if newest else 0)
-        self._columns[table] = found
-        return found
+        self._tables[table] = found
 
-    def _describe(self, table: str) -> set[str]:
+    def _describe(self, table: str) -> dict[str, str]:
         result = self._client.query(
-            "SELECT name FROM system.columns WHERE database = currentDatabase() AND table = {t:String}", parameters={"t": table}
+            "SELECT name, type FROM system.columns WHERE database = currentDatabase() AND table = {t:String}", parameters={"t": table}
         )
-        return {row[0] for row in result.result_rows}
+        return {row[0]: row[1] for row in result.result_rows}
 
-    def _create(self, table: str, schema: Schema, key: tuple[str, ...]) -> None:
+    def _create(self, table: str, schema: Schema, key: tuple[str, ...], version: str) -> None:
         columns = [f"{_quoted(f.name)} {column_type(f.schema, key=f.name in key)}" for f in schema.fields]
         order = ", ".join(map(_quoted, key))
         engine = f"ReplacingMergeTree({VERSION}, {DELETED}) ORDER BY ({order})" if key else "MergeTree ORDER BY tuple()"
         self._client.command(
-            f"CREATE TABLE IF NOT EXISTS {_quoted(table)} ({', '.join(columns)}, {VERSION} UInt64, {DELETED} UInt8) ENGINE = {engine}"
+            f"CREATE TABLE IF NOT EXISTS {_quoted(table)} ({', '.join(columns)}, {VERSION} {version}, {DELETED} UInt8) ENGINE = {engine}"
         )
         log.info("table created", table=table)
 
@@ -254,6 +243,46 @@ class ClickHouseSink:
     def _store(self, position: Offset) -> None:
         self._stored += 1
         self._client.insert("pycdc_offsets", [[self._name, orjson.dumps(position).decode(), self._stored]], column_names=["name", "position", "n"])
+
+
+def _key_columns(changes: Changes) -> tuple[str, ...]:
+    if changes.key_schema is not None:
+        return tuple(f.name for f in changes.key_schema.fields)
+    first = changes.keys[0] if changes.keys else None
+    return tuple(first) if first is not None else ()
+
+
+def _nulls_allowed(table: str, column: str, kind: str, values: Sequence[Any], part: Part) -> Sequence[Any]:
+    """ClickHouse has no null arrays and maps: those become empty. Any other null needs a Nullable column."""
+    if None not in values or is_nullable(kind):
+        return values
+    if is_raw(kind):
+        return [() if v is None else v for v in values] if bare(kind).startswith("Array(") else [{} if v is None else v for v in values]
+    _, changes, index = part.entries[values.index(None)]
+    raise BadRow(
+        f"a null cannot be written to column {column} of {table}", where=changes.where(index), cause=f"it is of type {kind}",
+        hint=f"ALTER TABLE {_quoted(table)} MODIFY COLUMN {_quoted(column)} Nullable({kind})",
+    )  # fmt: skip
+
+
+_ROW = re.compile(r"at row (\d+)|\(row (\d+)")
+#: Codes of ClickHouse for what a value is at fault for: it cannot be parsed or does not fit.
+_VALUE_AT_FAULT = re.compile(r"CANNOT_PARSE|CANNOT_INSERT_NULL|TYPE_MISMATCH|ARGUMENT_OUT_OF_BOUND|TOO_LARGE_STRING|UNKNOWN_ELEMENT_OF_ENUM|INCORRECT_DATA")
+
+
+def _refused(error: Exception, table: str, part: Part) -> PycdcError:
+    """ClickHouse names the row in its message when a value is at fault; the value itself is not repeated."""
+    text = str(error)
+    if _VALUE_AT_FAULT.search(text):
+        found = _ROW.search(text)
+        index = int(found[1] or found[2]) - (1 if found[1] else 0) if found else 0
+        _, changes, i = part.entries[min(max(index, 0), len(part.entries) - 1)]
+        return BadRow(
+            f"a row cannot be written to {table}", where=changes.where(i) if found else "",
+            cause=", ".join(sorted(set(re.findall(r"\(([A-Z_]{6,})\)", text)))) or "a value does not fit its column",
+            hint=f"compare the record with: SHOW CREATE TABLE {_quoted(table)}",
+        )  # fmt: skip
+    return SinkError(f"ClickHouse refuses a write to {table}", cause=text.splitlines()[0][:300])
 
 
 def _quoted(name: str) -> str:

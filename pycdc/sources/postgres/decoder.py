@@ -98,6 +98,7 @@ class StreamDecoder:
         self._rows: list[list[bytes | None]] = []
         self._size = 0
         self._offset: Offset | None = None
+        self._begins: list[tuple[int, int, int]] = []
         self._op = ""
         self._xid = 0
         self._commit_us = 0
@@ -225,7 +226,8 @@ class StreamDecoder:
         self._head = b'[null,"' if last_commit is None else b'["%d","' % last_commit
 
     def _begin(self, data: bytes) -> None:
-        _, ts, self._xid = _begin(data, 26)
+        commit, ts, self._xid = _begin(data, 26)
+        self._begins.append((len(self._runs) - 1, len(self._rows), commit))
         self._commit_us = ts + EPOCH_US
         self.in_transaction = True
         self._make_tail()
@@ -388,6 +390,6 @@ class StreamDecoder:
 
     def take(self) -> Batch:
         """The runs so far; the next `feed` begins new ones."""
-        batch = Batch(self._runs, self._offset, 0, self._size, self.commit_ts_us)
-        self._runs, self._offset, self._size, self._current = [], None, 0, None
+        batch = Batch(self._runs, self._offset, 0, self._size, self.commit_ts_us, self._begins)
+        self._runs, self._rows, self._offset, self._size, self._current, self._begins = [], [], None, 0, None, []
         return batch

@@ -59,6 +59,7 @@ class Snapshot:
         self._held: Row | None = None
         self._held_run: tuple[Templates, str, int] | None = None
         self._any = False
+        self._begun = False
 
     async def batches(self) -> AsyncIterator[Batch]:
         """All rows in batches; each finished table's offset comes with its last row, the end's with the last batch.
@@ -123,6 +124,9 @@ class Snapshot:
         self._held_run = run_of
         run.rows = rows  # type: ignore[assignment]
         if rows:
+            if not self._begun:  # before whatever commits at the snapshot's point; LSNs of records are multiples of 8
+                batch.begins = [(0, 0, self._lsn - 1)]
+                self._begun = True
             batch.runs.append(run)
         batch.size += 512 * len(rows)  # an estimate: the byte budget that counts is the encoded one
 
@@ -133,6 +137,9 @@ class Snapshot:
         if marker == b"last" or self._held[-4] != b"first":
             self._held[-4] = marker
         templates, where, column = self._held_run
+        if not self._begun:
+            batch.begins = [(0, 0, self._lsn - 1)]
+            self._begun = True
         batch.runs.append(Run(templates, [self._held], where, column))
         self._held = None
 
