@@ -179,6 +179,8 @@ class _Join:
         self.texts = dict(self.resolution.texts)
         self.faults: list[Fault] = list(self.resolution.faults)
         self.warnings: list[str] = []
+        #: Those among them about keys that nothing reads: beside a fault, a mistyped key is often its cause.
+        self.unread: list[str] = []
         self._known: set[str] = set()
         self._prefixes: list[str] = []
         #: Today's key -> the old name under which it was written.
@@ -232,7 +234,7 @@ class _Join:
         if self.faults:
             faults = tuple(dict.fromkeys(self._shown(f) for f in self.faults))
             name = self.layered.raw.get("name", "")
-            raise ConfigError(f"The configuration of the {self.kind} connector{name and ' '}{name} is wrong.", faults=faults)
+            raise ConfigError(f"The configuration of the {self.kind} connector{name and ' '}{name} is wrong.", faults=faults, hint="; ".join(self.unread))
         return {
             "name": self.connector.name,
             "connector_class": self.class_name,
@@ -430,7 +432,8 @@ class _Join:
             nearest = registry.nearest_name(key, self._known)
             origin = self.layered.origin(key)
             suggestion = f"; did you mean {nearest}?" if nearest else ""
-            self.warnings.append(f"{key} is not a key that anything here reads{suggestion}" + (f" (from {origin})" if origin else ""))
+            self.unread.append(f"{key} is not a key that anything here reads{suggestion}" + (f" (from {origin})" if origin else ""))
+        self.warnings += self.unread
 
 
 def _masked(text: str) -> str:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -217,13 +218,22 @@ class SourceTask:
         if encoded.partition is not None or count == 1:
             self._send(encoded, encoded.partition or 0, range(first, self._sequence))
             return
-        choose = self._hashes.get(topic) or self._hashes.setdefault(topic, PrefixHash(count))
-        lanes: dict[int, list[int]] = {}
-        for i, key in enumerate(encoded.keys):
-            # records without key stay together per run, as a sticky partitioner's do
-            lanes.setdefault(choose.partition(key) if key is not None else first % count, []).append(i)
-        for partition, picks in lanes.items():
+        for partition, picks in self._lanes(encoded, count, first).items():
             self._send(_picked(encoded, picks), partition, [first + i for i in picks])
+
+    def _lanes(self, encoded: Encoded, count: int, first: int) -> dict[int, list[int]]:
+        """Partition -> which of the records go there."""
+        choose = self._hashes.get(encoded.topic) or self._hashes.setdefault(encoded.topic, PrefixHash(count))
+        keys: Sequence[Any] = encoded.keys
+        if None in keys:
+            # records without key stay together per run, as a sticky partitioner's do
+            partitions = [choose.partition(k) if k is not None else first % count for k in keys]
+        else:
+            partitions = choose.partitions(keys)
+        lanes: dict[int, list[int]] = {p: [] for p in set(partitions)}
+        for i, partition in enumerate(partitions):
+            lanes[partition].append(i)
+        return lanes
 
     def _send(self, encoded: Encoded, partition: int, sequence: Any) -> None:
         self.sender.append_run(
@@ -232,14 +242,13 @@ class SourceTask:
 
 
 def _picked(encoded: Encoded, picks: list[int]) -> Encoded:
+    if len(picks) == len(encoded.values):
+        return encoded
+    take = itemgetter(*picks) if len(picks) > 1 else lambda column: (column[picks[0]],)
     return Encoded(
-        encoded.topic,
-        encoded.partition,
-        [encoded.keys[i] for i in picks],
-        [encoded.values[i] for i in picks],
-        [encoded.headers[i] for i in picks],
-        None if encoded.timestamps is None else [encoded.timestamps[i] for i in picks],
-    )
+        encoded.topic, encoded.partition, take(encoded.keys), take(encoded.values), take(encoded.headers),
+        None if encoded.timestamps is None else take(encoded.timestamps),
+    )  # fmt: skip
 
 
 def _first_fault(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -22,13 +22,14 @@ import structlog
 from pycdc.config.definition import ConfigDef
 from pycdc.debezium.envelope import EventSettings
 from pycdc.debezium.offsets import OffsetWriter, SnapshotState, position, reached, snapshot_done, snapshot_state
-from pycdc.errors import PycdcError, SlotBusy, SlotLost, SnapshotError
+from pycdc.errors import PycdcError, ServerError, SlotBusy, SlotLost, SnapshotError
+from pycdc.model.javaregex import NameFilter, split_list
 from pycdc.model.lsn import format_lsn
 from pycdc.model.table import Table
 from pycdc.plugins.contracts import Batch, Offset, Progress, SourceContext
-from pycdc.postgres.catalog import Catalog
+from pycdc.postgres.catalog import Catalog, TableName
 from pycdc.postgres.copy import snapshot_transaction
-from pycdc.postgres.publication import ensure_publication
+from pycdc.postgres.publication import add_tables_statement, ensure_publication, unpublished
 from pycdc.postgres.replication import ReplicationConnection, SystemIdentity
 from pycdc.postgres.session import ConnectionSettings, connect, translate
 from pycdc.postgres.slot import SlotInfo, drop_slot, require_covers, require_usable, slot_info
@@ -66,6 +67,8 @@ class PostgresSource:
         self._events: EventSettings
         self._connection: ConnectionSettings
         self._identity: SystemIdentity | None = None
+        #: Tables that are named but missing have been warned of.
+        self._warned = False
         #: The server has another timeline than the offset is from: only the slot's position is sure (rule 4).
         self._promoted = False
         #: The newest commit border handed out; where a reconnect resumes.
@@ -158,6 +161,7 @@ class PostgresSource:
             identity = await self._repl.identify_system()
             self._check_identity(identity)
             await self._ensure_publication(sql, catalog)
+            self._warned = True
             async for batch in self._from_slot(sql, catalog, identity):
                 yield batch
         except psycopg.Error as error:
@@ -198,11 +202,40 @@ class PostgresSource:
         if s.raw.get("skipped.operations") is not None:
             names = {"c": "insert", "u": "update", "d": "delete", "t": "truncate"}
             operations = [n for op, n in names.items() if op not in s.skipped]
-        tables = [t for t in await catalog.tables() if self._captures(t.schema, t.name)]
-        await ensure_publication(
+        existing = await catalog.tables()
+        self._warn_of_unmatched(existing)
+        tables = [t for t in existing if self._captures(t.schema, t.name)]
+        info = await ensure_publication(
             sql, s.publication, s.autocreate, tables,  # type: ignore[arg-type]
             publish=operations, via_partition_root=s.via_root, settings=self._connection,
         )  # fmt: skip
+        missing = [] if s.autocreate == "no_tables" else await unpublished(sql, info, tables)
+        if missing:
+            self._tell_unpublished(missing)
+
+    def _tell_unpublished(self, missing: Sequence[TableName]) -> None:
+        """The server sends no change of them, and says nothing. Where the user named tables, that is an error."""
+        s = self.settings
+        names = ", ".join(f"{t.schema}.{t.name}" for t in missing[:5]) + (" ..." if len(missing) > 5 else "")
+        mend = add_tables_statement(s.publication, missing)
+        if s.raw.get("table.include.list"):
+            raise ServerError(
+                f"the publication {s.publication!r} lacks {names}", where=self._connection.where,
+                cause="the server sends changes of published tables only", hint=mend,
+            )  # fmt: skip
+        if not self._warned:
+            log.warning("tables are not published: only their snapshot is read", tables=names, hint=mend)
+
+    def _warn_of_unmatched(self, existing: Sequence[TableName]) -> None:
+        """Once; such a table may be made later."""
+        if self._warned:
+            return
+        for pattern in split_list(self.settings.raw.get("table.include.list") or ""):
+            if not any(NameFilter([pattern]).matches(f"{t.schema}.{t.name}") for t in existing):
+                log.warning(
+                    "no table matches an entry of table.include.list", entry=pattern, database=self.settings.dbname,
+                    hint="entries are Java patterns over schema.table; it is captured once it is created",
+                )  # fmt: skip
 
     def _captures(self, schema: str, table: str) -> bool:
         return self._events.filters.table(schema, table)
