@@ -50,11 +50,37 @@ class NeedsValue(Exception):
 class Leaf:
     """Stands where a value will stand. It may be moved, never looked at."""
 
-    __slots__ = ("column", "reader")
+    __slots__ = ("column", "null", "reader")
 
-    def __init__(self, column: int, reader: Reader) -> None:
+    def __init__(self, column: int, reader: Reader, null: Any = None) -> None:
         self.column = column
         self.reader = reader
+        #: What a NULL becomes.
+        self.null = null
+
+    def or_default(self, default: Any) -> Leaf:
+        """This leaf, its NULL replaced by `default`."""
+        return self if self.null is not None else Leaf(self.column, self.reader, default)
+
+    def mapped(self, change: Callable[[Any], Any]) -> Leaf:
+        """A leaf whose value is this one's after `change`, which is not called for a NULL.
+
+        Whatever `change` raises comes out as ValueError: in a plan it sends the row to the readable path,
+        where the transform itself meets the value and makes its own error.
+        """
+        read = self.reader.read
+
+        def changed(text: bytes) -> Any:
+            value = read(text)
+            if value is None:
+                raise ValueError("a text without value")
+            try:
+                return change(value)
+            except Exception as error:
+                raise ValueError(str(error)) from error
+
+        reader = Reader(changed, type_name=self.reader.type_name, column_name=self.reader.column_name)
+        return Leaf(self.column, reader, None if self.null is None else change(self.null))
 
     def __repr__(self) -> str:
         return f"Leaf({self.column}, {self.reader.column_name}:{self.reader.type_name})"
@@ -76,7 +102,7 @@ def fill_value(value: Any, row: Row, on_error: OnError | None = None) -> Any:
     if type(value) is Leaf:
         text = row[value.column]
         if text is None:
-            return None
+            return value.null
         try:
             return value.reader.read(text)
         except Exception as error:

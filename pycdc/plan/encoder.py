@@ -18,7 +18,7 @@ from pycdc.model.record import Record
 from pycdc.model.template import Leaf, NeedsValue, Row, fill
 from pycdc.plan.chain import Chain
 from pycdc.plan.compiled import Format, Texts
-from pycdc.plugins.contracts import Converter, Piece, Run
+from pycdc.plugins.contracts import Cell, Converter, Piece, Run
 
 #: Names and values of one record's headers.
 Headers = list[tuple[str, bytes | None]]
@@ -163,8 +163,21 @@ class Encoder:
         return plan
 
     def _format(self, converter: Converter, topic: str, schema: Any, value: Any) -> Format | None:
+        """Raises NeedsValue when a transform put a default for a leaf's NULL and the converter would not."""
         pieces: list[Piece] = []
-        return Format(pieces) if converter.write(topic, schema, value, pieces) else None
+        written = converter.write(topic, schema, value, pieces)
+        if _has_defaults(value):
+            nulls, defaults = (self._shape(converter, topic, schema, _settled(value, use)) for use in (False, True))
+            if nulls != defaults:
+                raise NeedsValue("a null of a field with a default")
+        return Format(pieces) if written else None
+
+    def _shape(self, converter: Converter, topic: str, schema: Any, value: Any) -> list[bytes | int] | None:
+        """What is written, each cell by its column."""
+        pieces: list[Piece] = []
+        if not converter.write(topic, schema, value, pieces):
+            return None
+        return [p.column if isinstance(p, Cell) else p for p in pieces]
 
     def _prove(self, template: Record, plan: _Plan, run: Run) -> bool:
         """The first row of a plan goes both ways; a difference makes the template readable for good."""
@@ -206,10 +219,10 @@ class Encoder:
             self.outcome.nulls_made += 1
             return value
 
-        record = self.chain.apply(fill(template, row, on_error))
-        if record is None:
-            return None
         try:
+            record = self.chain.apply(fill(template, row, on_error))
+            if record is None:
+                return None
             return Encoded(
                 record.topic,
                 record.partition,
@@ -227,6 +240,23 @@ class Encoder:
         if not converter.write(topic, schema, value, pieces):
             return None
         return b"".join(p for p in pieces if isinstance(p, bytes))
+
+
+def _has_defaults(value: Any) -> bool:
+    """Whether a leaf stands in it whose NULL becomes a default."""
+    if type(value) is Leaf:
+        return value.null is not None
+    parts = value.values() if type(value) is dict else value if type(value) is list else ()
+    return any(map(_has_defaults, parts))
+
+
+def _settled(value: Any, use: bool) -> Any:
+    """`value` with those leaves NULL: None, or with `use` their defaults."""
+    if type(value) is Leaf and value.null is not None:
+        return value.null if use else None
+    if type(value) is dict:
+        return {k: _settled(v, use) for k, v in value.items()}
+    return [_settled(v, use) for v in value] if type(value) is list else value
 
 
 def _where(run: Run, row: Row) -> str:

@@ -1,0 +1,3 @@
+"""Cases for Debezium's transforms."""
+
+CASES = []
