@@ -148,6 +148,8 @@ class Encoder:
             record = self.chain.apply(template)
             if record is None:
                 return _Plan("", None, None, None, (), [], dropped=True)
+            if record.timestamp is not None:
+                return None  # a plan writes the producer's time
             headers = tuple((h.key, self._format(self.header, record.topic, h.schema, h.value)) for h in record.headers)
             plan = _Plan(
                 record.topic,

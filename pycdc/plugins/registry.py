@@ -67,6 +67,15 @@ TABLE: Final[Mapping[Kind, Mapping[str, str]]] = {
                 "RegexRouter": "regex_router", "TimestampRouter": "timestamp_router", "ValueToKey": "value_to_key",
             }.items()
         },
+        **{
+            f"io.debezium.transforms.{name}": f"pycdc.transforms.{module}:{name.rpartition('.')[2]}"
+            for name, module in {
+                "ExtractNewRecordState": "extract_new_record_state", "ExtractChangedRecordState": "extract_changed_record_state",
+                "ByLogicalTableRouter": "by_logical_table_router", "HeaderToValue": "header_to_value",
+                "TimezoneConverter": "timezone_converter", "partitions.PartitionRouting": "partition_routing",
+                "outbox.EventRouter": "event_router",
+            }.items()
+        },
     },
     PREDICATE: {
         f"{_KAFKA}.predicates.{name}": f"pycdc.transforms.predicates:{name}"
@@ -76,7 +85,6 @@ TABLE: Final[Mapping[Kind, Mapping[str, str]]] = {
 
 #: Names that the original has and a later release of pycdc will have.
 LATER: Final[Mapping[str, Kind]] = {
-    "io.debezium.transforms.ExtractNewRecordState": TRANSFORM,
     "io.confluent.connect.jdbc.JdbcSourceConnector": SOURCE,
     "jdbc-source": SOURCE,
     "com.starrocks.connector.kafka.StarRocksSinkConnector": SINK,
@@ -84,11 +92,8 @@ LATER: Final[Mapping[str, Kind]] = {
     "io.confluent.connect.avro.AvroConverter": CONVERTER,
     "io.confluent.connect.protobuf.ProtobufConverter": CONVERTER,
     "io.confluent.connect.json.JsonSchemaConverter": CONVERTER,
-    "io.debezium.transforms.outbox.EventRouter": TRANSFORM,
-    "io.debezium.transforms.ByLogicalTableRouter": TRANSFORM,
     "io.debezium.transforms.ContentBasedRouter": TRANSFORM,
     "io.debezium.transforms.Filter": TRANSFORM,
-    "io.debezium.transforms.partitions.PartitionRouting": TRANSFORM,
 }  # fmt: skip
 
 _GROUPS: Final = {
