@@ -25,7 +25,7 @@ class ExtractChangedRecordStateConfig(ConfigDef):
 
 
 class ExtractChangedRecordState:
-    """Every change event gets the headers; of an insert, a delete and a snapshot row they are empty lists."""
+    """Every change event and tombstone gets the headers; but for updates they are empty lists."""
 
     config = ExtractChangedRecordStateConfig
     moves_only: ClassVar[bool] = True
@@ -36,8 +36,10 @@ class ExtractChangedRecordState:
 
     def apply(self, record: Record) -> Record:
         event = envelope_of(record)
-        if event is None:
+        if event is None and not record.is_tombstone:
             return record
+        # In Connect a tombstone shares the headers of the delete before it, and so shows the same empty lists.
+        event = event or {}
         before, after = (fields_or_null(event.get(part), "ExtractChangedRecordState") for part in (BEFORE, AFTER))
         names: tuple[list[str], list[str]] = ([], [])
         if before is not None and after is not None:
