@@ -104,7 +104,8 @@ def _murmur3(data: bytes) -> int:
     whole = len(data) // 16 * 16
     for at in range(0, whole, 16):
         state.mix(*struct.unpack_from("<QQ", data, at))
-    state.mix(_tail(data[whole : whole + 8]), _tail(data[whole + 8 :]))
+    if len(data) > whole:
+        state.mix(_tail(data[whole : whole + 8]), _tail(data[whole + 8 :]))
     h1, h2 = state.h1, state.h2 ^ len(data)
     h1 = (h1 + h2) & _MASK
     h2 = (h2 + h1) & _MASK

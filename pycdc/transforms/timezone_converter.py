@@ -189,7 +189,7 @@ class TimezoneConverter:
     def _change(self, part: str, name: str, schema: Schema, event: dict[str, Any]) -> _Change | None:
         if schema.name in _COUNTED:
             unit = _COUNTED[schema.name]
-            return lambda value: value - self._zone.at_wall_clock(value // unit) * unit
+            return lambda value: _held(value - self._zone.at_wall_clock(value // unit) * unit)
         if schema.name == _ZONED_TIMESTAMP:
             return self._named(name, self._timestamp)
         if schema.name == _ZONED_TIME:
@@ -197,7 +197,7 @@ class TimezoneConverter:
             return self._named(name, lambda text: self._time(text, offset))
         if schema.name is None and part == SOURCE and name in _SOURCE_UNITS:
             unit = _SOURCE_UNITS[name]
-            return lambda value: value + self._zone.at(value // unit) * unit
+            return lambda value: _held(value + self._zone.at(value // unit) * unit)
         return None
 
     def _named(self, field: str, change: _Change) -> _Change:
@@ -223,6 +223,11 @@ class TimezoneConverter:
     def _time(self, text: str, offset: int) -> str:
         clock, fraction, own = _parsed(text)
         return f"{_clock((clock - own + offset) % _DAY, fraction)}{_offset_text(offset)}"
+
+
+def _held(number: int) -> int:
+    """At the ends of 64 bits stands infinity, which Debezium lets turn into the far past."""
+    return max(-(1 << 63), min((1 << 63) - 1, number))
 
 
 def _parsed(text: str) -> tuple[int, str, int]:

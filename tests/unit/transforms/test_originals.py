@@ -141,3 +141,9 @@ def differences(name, class_name):
 def test_kafkas_transforms_do_as_the_original(class_name):
     found = list(differences("kafka", class_name))
     assert not found, f"{len(found)} differ, the first:\n" + "\n".join(map(str, found[0]))
+
+
+@pytest.mark.parametrize("class_name", classes("debezium"))
+def test_debeziums_transforms_do_as_the_original(class_name):
+    found = list(differences("debezium", class_name))
+    assert not found, f"{len(found)} differ, the first:\n" + "\n".join(map(str, found[0]))
