@@ -5,9 +5,19 @@ from __future__ import annotations
 from typing import ClassVar
 
 from pycdc.config.definition import ConfigDef, Property, words
-from pycdc.model.record import Record
+from pycdc.model.envelope import HEADER_UNAVAILABLE
+from pycdc.model.record import Header, Record
 from pycdc.model.schema import Schema
-from pycdc.transforms.operand import Operand, PerSchema, bare_struct, fields_of, is_null, or_default, replace_null
+from pycdc.transforms.operand import (
+    Operand,
+    PerSchema,
+    bare_struct,
+    fields_of,
+    is_null,
+    known,
+    or_default,
+    replace_null,
+)
 from pycdc.transforms.options import pairs
 
 
@@ -58,7 +68,14 @@ class ReplaceField(Operand):
             for f in schema.fields
             if self._keeps(f.name)
         }
-        return self.put(record, self._schemas(schema), kept)
+        return self.put(record, self._schemas(schema), kept).replace(headers=tuple(map(self._followed, record.headers)))
+
+    def _followed(self, header: Header) -> Header:
+        """The header that keeps sinks from writing unavailable columns names them as they are called now."""
+        if header.key != HEADER_UNAVAILABLE or not self._renames or self.on_key:
+            return header
+        names = ",".join(self._renamed(name) for name in str(known(header.value)).split(","))
+        return Header(header.key, header.schema, names)
 
 
 class ReplaceFieldKey(ReplaceField):
