@@ -9,7 +9,9 @@ the template instead (docs/architecture.md, "One truth, two orders").
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, NoReturn
 
 import msgspec
@@ -80,7 +82,11 @@ class Leaf:
                 raise ValueError(str(error)) from error
 
         reader = Reader(changed, type_name=self.reader.type_name, column_name=self.reader.column_name)
-        return Leaf(self.column, reader, None if self.null is None else change(self.null))
+        leaf = Leaf(self.column, reader, None if self.null is None else change(self.null))
+        watched = _MAPPED.get()
+        if watched is not None:
+            watched[:] = [w for w in watched if w is not self] + [leaf]
+        return leaf
 
     def __repr__(self) -> str:
         return f"Leaf({self.column}, {self.reader.column_name}:{self.reader.type_name})"
@@ -91,6 +97,32 @@ class Leaf:
     __eq__ = __lt__ = __le__ = __gt__ = __ge__ = _looked_at
     __bool__ = __str__ = __len__ = __iter__ = __int__ = __float__ = __hash__ = _looked_at
     __getitem__ = __contains__ = __add__ = __format__ = _looked_at
+
+
+_MAPPED: ContextVar[list[Leaf] | None] = ContextVar("mapped leaves", default=None)
+
+
+@contextmanager
+def mapped_leaves() -> Iterator[list[Leaf]]:
+    """Gathers the leaves that `mapped` makes meanwhile, but for those mapped on.
+
+    One that does not come out at the end was dropped: over a template its change, which may fail for some
+    rows, would never be made.
+    """
+    token = _MAPPED.set(made := [])
+    try:
+        yield made
+    finally:
+        _MAPPED.reset(token)
+
+
+def leaves(value: Any) -> Iterator[Leaf]:
+    """Every leaf inside."""
+    if type(value) is Leaf:
+        yield value
+    elif type(value) in (dict, list):
+        for part in value.values() if type(value) is dict else value:
+            yield from leaves(part)
 
 
 #: Called with the leaf, the text and the error; returns the value to use instead, or raises.

@@ -15,7 +15,7 @@ import msgspec
 
 from pycdc.errors import PycdcError, RecordError
 from pycdc.model.record import Record
-from pycdc.model.template import Leaf, NeedsValue, Row, fill
+from pycdc.model.template import Leaf, NeedsValue, Row, fill, leaves, mapped_leaves
 from pycdc.plan.chain import Chain
 from pycdc.plan.compiled import Format, Texts
 from pycdc.plugins.contracts import Cell, Converter, Piece, Run
@@ -145,7 +145,12 @@ class Encoder:
         if not self.chain.moves_only:
             return None
         try:
-            record = self.chain.apply(template)
+            with mapped_leaves() as mapped:
+                record = self.chain.apply(template)
+            parts = () if record is None else (record.key, record.value, *(h.value for h in record.headers))
+            written = {id(leaf) for part in parts for leaf in leaves(part)}
+            if any(id(leaf) not in written for leaf in mapped):
+                return None  # a change that may fail belongs to a field that is dropped
             if record is None:
                 return _Plan("", None, None, None, (), [], dropped=True)
             if record.timestamp is not None:
@@ -168,7 +173,7 @@ class Encoder:
         """Raises NeedsValue when a transform put a default for a leaf's NULL and the converter would not."""
         pieces: list[Piece] = []
         written = converter.write(topic, schema, value, pieces)
-        if _has_defaults(value):
+        if any(leaf.null is not None for leaf in leaves(value)):
             nulls, defaults = (self._shape(converter, topic, schema, _settled(value, use)) for use in (False, True))
             if nulls != defaults:
                 raise NeedsValue("a null of a field with a default")
@@ -242,14 +247,6 @@ class Encoder:
         if not converter.write(topic, schema, value, pieces):
             return None
         return b"".join(p for p in pieces if isinstance(p, bytes))
-
-
-def _has_defaults(value: Any) -> bool:
-    """Whether a leaf stands in it whose NULL becomes a default."""
-    if type(value) is Leaf:
-        return value.null is not None
-    parts = value.values() if type(value) is dict else value if type(value) is list else ()
-    return any(map(_has_defaults, parts))
 
 
 def _settled(value: Any, use: bool) -> Any:
