@@ -109,7 +109,8 @@ def mapped_leaves() -> Iterator[list[Leaf]]:
     One that does not come out at the end was dropped: over a template its change, which may fail for some
     rows, would never be made.
     """
-    token = _MAPPED.set(made := [])
+    made: list[Leaf] = []
+    token = _MAPPED.set(made)
     try:
         yield made
     finally:

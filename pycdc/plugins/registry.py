@@ -73,7 +73,7 @@ TABLE: Final[Mapping[Kind, Mapping[str, str]]] = {
                 "ExtractNewRecordState": "extract_new_record_state", "ExtractChangedRecordState": "extract_changed_record_state",
                 "ByLogicalTableRouter": "by_logical_table_router", "HeaderToValue": "header_to_value",
                 "TimezoneConverter": "timezone_converter", "partitions.PartitionRouting": "partition_routing",
-                "outbox.EventRouter": "event_router",
+                "outbox.EventRouter": "event_router", "Filter": "scripted", "ContentBasedRouter": "scripted",
             }.items()
         },
     },
@@ -92,8 +92,6 @@ LATER: Final[Mapping[str, Kind]] = {
     "io.confluent.connect.avro.AvroConverter": CONVERTER,
     "io.confluent.connect.protobuf.ProtobufConverter": CONVERTER,
     "io.confluent.connect.json.JsonSchemaConverter": CONVERTER,
-    "io.debezium.transforms.ContentBasedRouter": TRANSFORM,
-    "io.debezium.transforms.Filter": TRANSFORM,
 }  # fmt: skip
 
 _GROUPS: Final = {

@@ -215,6 +215,8 @@ class TimezoneConverter:
         return self._zone.at((known(event.get("ts_ms")) or 0) // 1000)
 
     def _timestamp(self, text: str) -> str:
+        if text in ("infinity", "-infinity"):
+            return text  # Debezium cannot read its own word and stops
         clock, fraction, own = _parsed(text)
         offset = self._zone.at_wall_clock(clock)
         days, rest = divmod(clock - own + offset, _DAY)

@@ -141,6 +141,8 @@ CHANGES = [
     (DEBEZIUM + "outbox.EventRouter", {
         "table.field.event.id": "id", "table.field.event.key": "id", "table.field.event.payload": "c0", "route.by.field": "c1",
         "table.fields.additional.placement": "c1:envelope"}),
+    (DEBEZIUM + "Filter", {"condition": "value.op == 'u' || value.after?.id > 0"}),
+    (DEBEZIUM + "ContentBasedRouter", {"topic.expression": "topic ==~ '.*t' && header.h ? valueSchema.name + '.x' : null"}),
     ("InsertHeader", {"header": "x", "value.literal": '["c0","id","c1"]'}), *TRACED,
 ]  # fmt: skip
 PREDICATES = [("RecordIsTombstone", {}), ("TopicNameMatches", {"pattern": "p.*"}), ("HasHeaderKey", {"name": "h0"})]
