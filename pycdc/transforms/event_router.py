@@ -19,7 +19,7 @@ from pycdc.model.record import Header, Record
 from pycdc.model.schema import Field, Schema
 from pycdc.transforms.envelopes import envelope_of, text_field
 from pycdc.transforms.json_payload import JsonPayload, NotExpandable
-from pycdc.transforms.operand import fields_or_null, is_null, known, or_default
+from pycdc.transforms.operand import MAX_SCHEMAS, fields_or_null, is_null, known, or_default
 from pycdc.transforms.options import java_pattern, trimmed
 
 _PURPOSE = "EventRouter"
@@ -189,7 +189,7 @@ class EventRouter:
         key = (id(schema), id(payload), version, route)
         cached = self._schemas.get(key)
         if cached is None:
-            if len(self._schemas) >= 4096:  # expanded payloads have a schema each
+            if len(self._schemas) >= MAX_SCHEMAS:  # expanded payloads have a schema each
                 self._schemas.clear()
             prefix, dot, last = (schema.name or "").rpartition(".")
             name = f"{prefix}{dot}{route}.{last}" if schema.name is not None else route

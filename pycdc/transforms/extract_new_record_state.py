@@ -15,7 +15,7 @@ from pycdc.model.envelope import AFTER, BEFORE, DELETE, OP, SOURCE
 from pycdc.model.record import Header, Record
 from pycdc.model.schema import NO_DEFAULT, STRING, Schema
 from pycdc.transforms.envelopes import envelope_of, text_field
-from pycdc.transforms.operand import PerSchema, bare_struct, fields_or_null, is_null, known, or_default
+from pycdc.transforms.operand import MAX_SCHEMAS, bare_struct, fields_or_null, is_null, known, or_default
 from pycdc.transforms.options import trimmed
 
 _DELETED = "__deleted"
@@ -127,6 +127,18 @@ _MODES = {
 _OLD_MODES = {"drop": "drop", "none": "null", "rewrite": "rewrite"}
 
 
+class _Event(NamedTuple):
+    """What one envelope schema gives: made once, used for every record."""
+
+    #: Held, so that its id stays its own.
+    envelope: Schema
+    image: Schema
+    row: Schema
+    #: New name, struct (None: the event itself) and field.
+    fields: tuple[tuple[str, str | None, str], ...]
+    headers: tuple[tuple[str, str | None, str, Schema], ...]
+
+
 class ExtractNewRecordState:
     """Records that are no change events pass; truncates are dropped."""
 
@@ -139,86 +151,92 @@ class ExtractNewRecordState:
         self._deletes = _MODES[settings.mode]
         if settings.by_old_options:
             self._deletes = _Deletes(_OLD_MODES[settings.old_deletes or ""], not settings.old_tombstones)
-        self._rows = PerSchema(self._row_schema)
         self._rewrites = self._deletes.become == "rewrite"
-        self._header_schemas = PerSchema(_copied)
+        self._replace = settings.replace_null and self._rewrites
+        self._events: dict[int, _Event] = {}
         self._dropped: dict[tuple[int, tuple[str, ...]], tuple[Schema, Schema]] = {}
 
     # ---- schemas
 
-    def _row_schema(self, envelope: Schema) -> Schema:
-        """The row's schema with what is added, from the event's."""
-        row = _required(envelope, AFTER)
-        fields = [(f.name, f.schema) for f in row.fields]
+    def _event(self, envelope: Schema) -> _Event:
+        found = self._events.get(id(envelope))
+        if found is None:
+            if len(self._events) >= MAX_SCHEMAS:
+                self._events.clear()
+            found = self._events[id(envelope)] = self._prepared(envelope)
+        return found
+
+    def _prepared(self, envelope: Schema) -> _Event:
+        s = self._settings
+        image = envelope.field(AFTER)
+        if image is None:
+            raise RecordError("a change event has no row", cause="unwrap: field after")
+        added = list(_resolved(envelope, s.add_fields, s.fields_prefix))
+        fields = [(f.name, f.schema) for f in image.fields]
         if self._rewrites:
             fields.append((_DELETED, STRING.replace(optional=True)))
-        for added in self._settings.add_fields:
-            own = _found(envelope, added.reference)
-            if own is not None:
-                fields.append((added.reference.name(self._settings.fields_prefix, qualified=added.qualified), _copied(own[1])))
+        fields += [(name, own) for name, _, _, own in added]
         if len({name for name, _ in fields}) < len(fields):
             raise RecordError("an added field has the name of a column", cause="unwrap: add.fields", hint="rename it: op:new_name")
-        return bare_struct(row, fields)
+        return _Event(
+            envelope, image, bare_struct(image, fields),
+            tuple((name, parent, field) for name, parent, field, _ in added),
+            tuple(_resolved(envelope, s.add_headers, s.headers_prefix)),
+        )  # fmt: skip
 
     # ---- records
 
     def apply(self, record: Record) -> Record | None:
-        event = envelope_of(record)
-        if event is None:
+        value = envelope_of(record)
+        if value is None:
             return self._tombstone(record) if is_null(record.value) else record
-        schema = record.value_schema
-        assert schema is not None
-        record = record.replace(headers=(*record.headers, *self._headers(schema, event)))
-        before, after = fields_or_null(event.get(BEFORE), "unwrap"), fields_or_null(event.get(AFTER), "unwrap")
+        assert record.value_schema is not None
+        event = self._event(record.value_schema)
+        if event.headers:
+            added = (Header(name, own, _value(value, parent, field)) for name, parent, field, own in event.headers)
+            record = record.replace(headers=(*record.headers, *added))
+        before, after = fields_or_null(value.get(BEFORE), "unwrap"), fields_or_null(value.get(AFTER), "unwrap")
         if after is not None:
-            row = self._row(record, schema, event, after, "false")
-            return self._dropping(self._routed(row, schema, row.value))
+            row = self._row(record, event, value, after, "false")
+            return self._dropping(self._routed(row, event, row.value))
         if before is None:
             return None
-        deleted = self._deleted(record, schema, event, before)
-        return None if deleted is None else self._dropping(self._routed(deleted, schema, before))
+        deleted = self._deleted(record, event, value, before)
+        return None if deleted is None else self._dropping(self._routed(deleted, event, before))
 
     def _tombstone(self, record: Record) -> Record | None:
         if not self._deletes.keep_tombstones:
             return None
-        added = [a.reference.name(self._settings.headers_prefix, qualified=a.qualified)
-                 for a in self._settings.add_headers if a.reference.field == OP]  # fmt: skip
-        return record.replace(headers=(*record.headers, *(Header(name, STRING, DELETE) for name in added)))
+        s = self._settings
+        names = [a.reference.name(s.headers_prefix, qualified=a.qualified) for a in s.add_headers if a.reference.field == OP]
+        return record.replace(headers=(*record.headers, *(Header(name, STRING, DELETE) for name in names)))
 
-    def _deleted(self, record: Record, schema: Schema, event: dict[str, Any], before: dict[str, Any]) -> Record | None:
+    def _deleted(self, record: Record, event: _Event, value: dict[str, Any], before: dict[str, Any]) -> Record | None:
         match self._deletes.become:
             case "drop":
                 return None
             case "null":
-                return record.replace(value_schema=_required(schema, AFTER), value=None)
+                return record.replace(value_schema=event.image, value=None)
             case "tombstone":
                 return record.replace(value_schema=None, value=None)
-        return self._row(record, schema, event, before, "true")
+        return self._row(record, event, value, before, "true")
 
-    def _row(self, record: Record, schema: Schema, event: dict[str, Any], image: dict[str, Any], deleted: str) -> Record:
-        row: dict[str, Any] = {}
-        for f in _required(schema, AFTER).fields:
-            value = image.get(f.name)
-            row[f.name] = or_default(f.schema, value, replace=self._settings.replace_null) if self._rewrites else value
+    def _row(self, record: Record, event: _Event, value: dict[str, Any], image: dict[str, Any], deleted: str) -> Record:
+        get = image.get
+        if self._replace:
+            row = {f.name: or_default(f.schema, get(f.name)) for f in event.image.fields}
+        else:
+            row = {f.name: get(f.name) for f in event.image.fields}
         if self._rewrites:
             row[_DELETED] = deleted
-        for added in self._settings.add_fields:
-            if _found(schema, added.reference) is not None:
-                name = added.reference.name(self._settings.fields_prefix, qualified=added.qualified)
-                row[name] = _value(schema, event, added.reference)
-        return record.replace(value_schema=self._rows(schema), value=row)
+        for name, parent, field in event.fields:
+            row[name] = _value(value, parent, field)
+        return record.replace(value_schema=event.row, value=row)
 
-    def _headers(self, schema: Schema, event: dict[str, Any]) -> Iterator[Header]:
-        for added in self._settings.add_headers:
-            own = _found(schema, added.reference)
-            if own is not None:
-                name = added.reference.name(self._settings.headers_prefix, qualified=added.qualified)
-                yield Header(name, self._header_schemas(own[1]), _value(schema, event, added.reference))
-
-    def _routed(self, record: Record, schema: Schema, image: dict[str, Any]) -> Record:
+    def _routed(self, record: Record, event: _Event, image: dict[str, Any]) -> Record:
         if not self._settings.route_by:
             return record
-        topic = text_field(_required(schema, AFTER), image, self._settings.route_by, "route.by.field")
+        topic = text_field(event.image, image, self._settings.route_by, "route.by.field")
         return record.replace(topic=topic) if topic is not None and topic.strip() else record
 
     def _dropping(self, record: Record) -> Record:
@@ -232,11 +250,11 @@ class ExtractNewRecordState:
             raise RecordError("a header is no list", cause=f"drop.fields.header.name: header {wanted}")
         names = tuple(str(known(name)) for name in listed)
         if self._settings.drop_from_key and record.key_schema is not None and type(record.key) is dict:
-            record = record.replace(**dict(zip(("key_schema", "key"), self._shorter(record.key_schema, record.key, names), strict=True)))
+            schema, key = self._shorter(record.key_schema, record.key, names)
+            record = record.replace(key_schema=schema, key=key)
         if record.value_schema is not None and record.value is not None:
-            record = record.replace(
-                **dict(zip(("value_schema", "value"), self._shorter(record.value_schema, record.value, names), strict=True))
-            )
+            schema, value = self._shorter(record.value_schema, record.value, names)
+            record = record.replace(value_schema=schema, value=value)
         return record
 
     def _shorter(self, schema: Schema, value: dict[str, Any], names: tuple[str, ...]) -> tuple[Schema, dict[str, Any]]:
@@ -247,7 +265,7 @@ class ExtractNewRecordState:
                 if f.name not in names or (self._settings.drop_compatible and not f.schema.optional)
             ]  # fmt: skip
             shorter = schema if len(kept) == len(schema.fields) else bare_struct(schema, kept)
-            if len(self._dropped) >= 4096:  # as PerSchema
+            if len(self._dropped) >= MAX_SCHEMAS:
                 self._dropped.clear()
             cached = self._dropped[(id(schema), names)] = (schema, shorter)
         shorter = cached[1]
@@ -256,32 +274,25 @@ class ExtractNewRecordState:
         return shorter, {f.name: or_default(f.schema, value.get(f.name)) for f in shorter.fields}
 
 
-def _required(envelope: Schema, name: str) -> Schema:
-    found = envelope.field(name)
-    if found is None:
-        raise RecordError("a change event has no such part", cause=f"unwrap: field {name}")
-    return found
+def _resolved(envelope: Schema, added: tuple[_Added, ...], prefix: str) -> Iterator[tuple[str, str | None, str, Schema]]:
+    """New name, struct, field and new schema of each that the event has: in its struct, or else at its top.
+
+    Its schema is optional and without default.
+    """
+    for a in added:
+        parent = a.reference.parent
+        holder = envelope if parent is None else envelope.field(parent)
+        own = holder and holder.field(a.reference.field)
+        if own is None:
+            parent, own = None, envelope.field(a.reference.field)
+        if own is not None:
+            name = a.reference.name(prefix, qualified=a.qualified)
+            yield name, parent, a.reference.field, own.replace(optional=True, default=NO_DEFAULT)
 
 
-def _found(envelope: Schema, reference: _Reference) -> tuple[str | None, Schema] | None:
-    """Where the field stands (its struct, or None for the event itself) and its schema; None when nowhere."""
-    parent = None if reference.parent is None else envelope.field(reference.parent)
-    own = None if parent is None else parent.field(reference.field)
-    if own is not None:
-        return reference.parent, own
-    own = envelope.field(reference.field)
-    return None if own is None else (None, own)
-
-
-def _value(envelope: Schema, event: dict[str, Any], reference: _Reference) -> Any:
+def _value(event: dict[str, Any], parent: str | None, field: str) -> Any:
     """None where its struct is null, as transaction is in a snapshot."""
-    found = _found(envelope, reference)
-    if found is None or found[0] is None:
-        return event.get(reference.field)
-    parent = fields_or_null(event.get(found[0]), "unwrap")
-    return None if parent is None else parent.get(reference.field)
-
-
-def _copied(schema: Schema) -> Schema:
-    """The schema of an added field: optional and without default."""
-    return schema.replace(optional=True, default=NO_DEFAULT)
+    if parent is None:
+        return event.get(field)
+    holder = fields_or_null(event.get(parent), "unwrap")
+    return None if holder is None else holder.get(field)

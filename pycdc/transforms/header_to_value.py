@@ -8,7 +8,7 @@ from pycdc.config.definition import ConfigDef, Property, one_of
 from pycdc.errors import Fault, RecordError
 from pycdc.model.record import Record
 from pycdc.model.schema import Schema, struct
-from pycdc.transforms.operand import bare_struct, fields_of, fields_or_null, is_null, or_default
+from pycdc.transforms.operand import MAX_SCHEMAS, bare_struct, fields_of, fields_or_null, is_null, or_default
 from pycdc.transforms.options import names
 
 _PURPOSE = "HeaderToValue"
@@ -74,7 +74,7 @@ class HeaderToValue:
         key = (id(schema), *((e.path, id(e.schema)) for e in entries))
         cached = self._schemas.get(key)
         if cached is None:
-            if len(self._schemas) >= 4096:  # as PerSchema
+            if len(self._schemas) >= MAX_SCHEMAS:  # as PerSchema
                 self._schemas.clear()
             cached = self._schemas[key] = (schema, entries, _extended(schema, entries))
         return cached[2]

@@ -16,7 +16,8 @@ from pycdc.model.record import Record
 from pycdc.model.schema import NO_DEFAULT, Schema, struct
 from pycdc.model.template import Leaf, NeedsValue
 
-_MAX_SCHEMAS = 4096  # as many as plans are kept; more live schemas are made again, not hoarded
+#: Entries of a cache by schema: as many as plans are kept; more live schemas are made again, not hoarded.
+MAX_SCHEMAS = 4096
 
 
 class Operand:
@@ -47,7 +48,7 @@ class PerSchema:
     def __call__(self, schema: Schema) -> Schema:
         known = self._made.get(id(schema))
         if known is None:
-            if len(self._made) >= _MAX_SCHEMAS:
+            if len(self._made) >= MAX_SCHEMAS:
                 self._made.clear()
             known = self._made[id(schema)] = (schema, self._make(schema))  # holds it, so that its id stays its own
         return known[1]
