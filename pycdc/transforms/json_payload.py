@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 from pycdc.model.names import Adjuster
 from pycdc.model.schema import BOOLEAN, FLOAT64, INT32, INT64, OPTIONAL_BYTES, STRING, Field, Schema
+from pycdc.transforms.operand import MAX_SCHEMAS
 
 _INT32, _INT64, _FLOAT64, _STRING, _BOOLEAN = (s.replace(optional=True) for s in (INT32, INT64, FLOAT64, STRING, BOOLEAN))
 
@@ -27,6 +28,7 @@ class JsonPayload:
     def __init__(self, *, keep_nulls: bool, adjust: Adjuster) -> None:
         self._keep_nulls = keep_nulls
         self._adjust = adjust
+        self._known: dict[Schema, Schema] = {}
 
     def expand(self, name: str, text: str) -> tuple[Schema, Any]:
         """Schema, its structs named from `name` on, and value. Raises NotExpandable."""
@@ -40,6 +42,10 @@ class JsonPayload:
         schema = self._schema(name, document)
         if schema is None:
             raise NotExpandable("an empty list has no element to tell its schema")
+        if len(self._known) >= MAX_SCHEMAS:
+            self._known.clear()
+        # payloads of one shape share one schema object: what comes after caches by identity
+        schema = self._known.setdefault(schema, schema)
         return schema, self._value(schema, document)
 
     def _schema(self, name: str | None, node: Any) -> Schema | None:
