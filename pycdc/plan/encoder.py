@@ -8,7 +8,7 @@ which is the one place where error texts are made: LSN, table, column and type, 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import repeat
+from itertools import groupby, repeat
 from typing import Any
 
 import msgspec
@@ -96,7 +96,9 @@ class Encoder:
         """The records of `run`. With several templates the records of one row stand together."""
         if len(run.templates) == 1:
             return self._encode_one(run.templates[0], run)
-        parts = [self._encode_one(t, run) for t in run.templates]
+        parts = [part for t in run.templates if (part := self._encode_one(t, run))]
+        if len(parts) < 2:  # the chain dropped the others for every row, as unwrap does with tombstones
+            return parts[0] if parts else []
         if all(len(p) == 1 and len(p[0].values) == len(run.rows) for p in parts):
             wholes = [p[0] for p in parts]
             if len({(w.topic, w.partition) for w in wholes}) == 1:
@@ -309,14 +311,15 @@ def _interleaved(parts: list[Encoded]) -> Encoded:
 
 
 def _joined(records: list[Encoded]) -> list[Encoded]:
-    """Neighbours of the same topic and partition become one."""
-    out: list[Encoded] = []
-    for r in records:
-        last = out[-1] if out else None
-        if last is not None and (last.topic, last.partition) == (r.topic, r.partition) and not (last.timestamps or r.timestamps):
-            last.keys = [*last.keys, *r.keys]
-            last.values = [*last.values, *r.values]
-            last.headers = [*last.headers, *r.headers]
-        else:
-            out.append(r)
+    """Neighbours of the same topic and partition become one; those with a time of their own stay apart from others."""
+    out = []
+    for (topic, partition, stamped), group in groupby(records, lambda r: (r.topic, r.partition, r.timestamps is not None)):
+        same = list(group)
+        out.append(
+            Encoded(
+                topic, partition,
+                [k for r in same for k in r.keys], [v for r in same for v in r.values], [h for r in same for h in r.headers],
+                [t for r in same for t in r.timestamps or ()] if stamped else None,
+            )
+        )  # fmt: skip
     return out

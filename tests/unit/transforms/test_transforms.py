@@ -1,5 +1,7 @@
 """What the captures of the originals do not show: faults, warnings, and the places where pycdc differs on purpose."""
 
+from decimal import Decimal
+
 import pytest
 
 from pycdc.config.layers import Layered
@@ -196,3 +198,18 @@ def test_a_mapped_leaf_is_read_and_changed_with_its_row():
     assert fill_value(leaf, [None]) is None
     with pytest.raises(ValueError, match="cannot be cast"):
         fill_value(leaf, [b"x"])
+
+
+def test_what_the_originals_cannot_write_has_a_value_here():
+    decimal = Schema(type="bytes", name="org.apache.kafka.connect.data.Decimal", parameters=(("scale", "2"),))
+    row = struct([("n", decimal)])
+    mask = make(KAFKA + "MaskField$Value", {"fields": "n"})
+    assert mask.apply(Record(topic="t", value_schema=row, value={"n": Decimal("1.50")})).value == {"n": 0}
+    named = make(KAFKA + "SetSchemaMetadata$Value", {"schema.name": "N"}).apply(Record(topic="t", value_schema=STRING, value="x"))
+    assert (named.value_schema.name, named.value) == ("N", "x")
+
+
+def test_a_year_of_two_digits_is_not_guessed():
+    convert = make(KAFKA + "TimestampConverter$Value", {"field": "v", "target.type": "unix", "format": "dd/MM/yy"})
+    with pytest.raises(RecordError, match="not of the format"):
+        convert.apply(Record(topic="t", value_schema=ROW, value={"id": 1, "v": "01/02/21"}))
