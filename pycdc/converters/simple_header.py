@@ -7,12 +7,12 @@ Source: org.apache.kafka.connect.data.Values#convertToString, with the captures 
 from __future__ import annotations
 
 from binascii import b2a_base64
-from decimal import Decimal
 from typing import Any
 
 from pycdc.config.definition import ConfigDef
-from pycdc.converters.javatext import double_text, float_text
+from pycdc.converters.javatext import java_text
 from pycdc.model.schema import Schema
+from pycdc.model.simple_date_format import DATES, header_text, milliseconds
 from pycdc.model.template import Form, Leaf, Reader
 from pycdc.plugins.contracts import Cell, Piece
 
@@ -43,7 +43,8 @@ class SimpleHeaderConverter:
 
 def _walk(schema: Schema | None, value: Any, out: list[Piece], *, embedded: bool) -> None:
     if type(value) is Leaf:
-        out.append(Cell(value.column, _cell(schema, value.reader, embedded=embedded), b"null" if embedded else b""))
+        # a null alone is a header without value, which no bytes say: the readable path writes it
+        out.append(Cell(value.column, _cell(schema, value.reader, embedded=embedded), b"null" if embedded else None))
     elif type(value) is dict and schema is not None and schema.type == "struct":
         out.append(b"{")
         for n, f in enumerate(schema.fields):
@@ -89,11 +90,7 @@ def _item(schema: Schema | None, name: str) -> Schema | None:
 
 
 def text_of(schema: Schema | None, value: Any) -> str:
-    """Java's String.valueOf of a primitive."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float):
-        return float_text(value) if schema is not None and schema.type == "float32" else double_text(value)
-    if isinstance(value, Decimal):
-        return format(value, "f")
-    return str(value)
+    """A primitive as Connect's Values prints it: Java's String.valueOf, and dates in ISO form."""
+    if schema is not None and schema.name in DATES:
+        return header_text(milliseconds(schema, value))
+    return java_text(schema, value)

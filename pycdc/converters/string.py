@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from pycdc.config.definition import ConfigDef, Property, text
-from pycdc.converters.simple_header import text_of
+from pycdc.converters.javatext import java_text
 from pycdc.errors import RecordError
 from pycdc.model.schema import STRING, Schema
+from pycdc.model.simple_date_format import DATES, date_text, milliseconds
 from pycdc.model.template import Form, Leaf, NeedsValue
 from pycdc.plugins.contracts import Cell, Piece
 
@@ -44,13 +45,10 @@ class StringConverter:
             if value.reader.form is Form.NONE or self.encoding.upper() != "UTF-8":
                 raise NeedsValue(value.reader.column_name)
             out.append(Cell(value.column, None, None))
-        elif schema is not None and schema.type == "struct":
-            if _has_leaf(value):
-                raise NeedsValue("a struct's text")
-            fields = [f"{f.name}={text_of(f.schema, value[f.name])}" for f in schema.fields if value.get(f.name) is not None]
-            out.append(("Struct{" + ",".join(fields) + "}").encode(self.encoding))
         else:
-            out.append(text_of(schema, value).encode(self.encoding))
+            if _has_leaf(value):
+                raise NeedsValue("the text of a struct or list")
+            out.append(_text(schema, value).encode(self.encoding))
         return True
 
     def read(self, topic: str, data: bytes | None) -> tuple[Schema | None, Any]:
@@ -59,6 +57,31 @@ class StringConverter:
             return STRING.replace(optional=True), None if data is None else data.decode(self.encoding)
         except UnicodeDecodeError as error:
             raise RecordError("a message is not text", where=topic, cause=str(error)) from None
+
+
+def _text(schema: Schema | None, value: Any) -> str:
+    """Java's toString: of a struct its fields that are not null."""
+    if value is None:
+        return "null"
+    if isinstance(value, dict):
+        return _struct(schema, value) if schema is not None and schema.type == "struct" else _map(schema, value)
+    if isinstance(value, list):
+        return "[" + ", ".join(_text(schema and schema.items, v) for v in value) + "]"
+    if isinstance(value, bytes):
+        return f"java.nio.HeapByteBuffer[pos=0 lim={len(value)} cap={len(value)}]"
+    if schema is not None and schema.name in DATES:
+        return date_text(milliseconds(schema, value))
+    return java_text(schema, value)
+
+
+def _struct(schema: Schema, value: dict[str, Any]) -> str:
+    fields = [f"{f.name}={_text(f.schema, value[f.name])}" for f in schema.fields if value.get(f.name) is not None]
+    return "Struct{" + ",".join(fields) + "}"
+
+
+def _map(schema: Schema | None, value: dict[Any, Any]) -> str:
+    pairs = [f"{_text(schema and schema.keys, k)}={_text(schema and schema.values, v)}" for k, v in value.items()]
+    return "{" + ", ".join(pairs) + "}"
 
 
 def _has_leaf(value: Any) -> bool:

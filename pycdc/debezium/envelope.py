@@ -17,7 +17,6 @@ import msgspec
 from pycdc.debezium.columns import ColumnRules
 from pycdc.debezium.filters import Filters
 from pycdc.debezium.keys import KeyRules
-from pycdc.debezium.names import Adjuster, unchanged
 from pycdc.debezium.source import (
     SOURCE_SCHEMA,
     TRANSACTION_SCHEMA,
@@ -39,6 +38,7 @@ from pycdc.model.envelope import (
     TRUNCATE,
     UPDATE,
 )
+from pycdc.model.names import Adjuster, unchanged
 from pycdc.model.record import Header, Record
 from pycdc.model.schema import NO_DEFAULT, OPTIONAL_INT64, STRING, Schema, struct
 from pycdc.model.table import Column, Table

@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 import msgspec
 
-from pycdc.debezium.names import topic_name, unicode_topic_name
 from pycdc.model.javaregex import compile_java, replacement
+from pycdc.model.names import topic_name, unicode_topic_name
 
 STRATEGIES = (
     "io.debezium.schema.SchemaTopicNamingStrategy",

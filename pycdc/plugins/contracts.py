@@ -176,7 +176,8 @@ class Transform(Protocol):
     """A single message transform (SMT)."""
 
     config: ClassVar[type[ConfigDef]]
-    #: It only moves, names or drops fields, never looks at a value: it may be traced over a template.
+    #: It may be traced over a template: it moves, names or drops fields, changes a leaf's value only through
+    #: `Leaf.mapped`, and looks at a value only so that a Leaf there raises NeedsValue (`isinstance` does not).
     moves_only: ClassVar[bool]
 
     def __init__(self, settings: ConfigDef) -> None: ...

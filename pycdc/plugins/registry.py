@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import re
 from collections.abc import Iterable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final
@@ -24,6 +25,19 @@ PREDICATE: Final = "predicate"
 _POSTGRES = "pycdc.sources.postgres:PostgresSource"
 _POSTGRES_SINK = "pycdc.sinks.postgres:PostgresSink"
 _CLICKHOUSE_SINK = "pycdc.sinks.clickhouse:ClickHouseSink"
+
+_KAFKA = "org.apache.kafka.connect.transforms"
+
+
+def _sided(*names: str) -> dict[str, str]:
+    """Transforms with a form for keys and one for values."""
+    module = {name: re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower() for name in names}
+    return {
+        f"{_KAFKA}.{name}${side}": f"pycdc.transforms.{module[name]}:{name}{side if side == 'Key' else ''}"
+        for name in names
+        for side in ("Key", "Value")
+    }
+
 
 TABLE: Final[Mapping[Kind, Mapping[str, str]]] = {
     SOURCE: {
@@ -44,14 +58,33 @@ TABLE: Final[Mapping[Kind, Mapping[str, str]]] = {
         "org.apache.kafka.connect.converters.ByteArrayConverter": "pycdc.converters.bytes:ByteArrayConverter",
     },
     TRANSFORM: {
-        "org.apache.kafka.connect.transforms.RegexRouter": "pycdc.transforms.regex_router:RegexRouter",
+        **_sided("Cast", "ExtractField", "Flatten", "HeaderFrom", "HoistField", "InsertField", "MaskField", "ReplaceField",
+                 "SetSchemaMetadata", "TimestampConverter"),
+        **{
+            f"{_KAFKA}.{name}": f"pycdc.transforms.{module}:{name}"
+            for name, module in {
+                "DropHeaders": "drop_headers", "Filter": "filter", "InsertHeader": "insert_header",
+                "RegexRouter": "regex_router", "TimestampRouter": "timestamp_router", "ValueToKey": "value_to_key",
+            }.items()
+        },
+        **{
+            f"io.debezium.transforms.{name}": f"pycdc.transforms.{module}:{name.rpartition('.')[2]}"
+            for name, module in {
+                "ExtractNewRecordState": "extract_new_record_state", "ExtractChangedRecordState": "extract_changed_record_state",
+                "ByLogicalTableRouter": "by_logical_table_router", "HeaderToValue": "header_to_value",
+                "TimezoneConverter": "timezone_converter", "partitions.PartitionRouting": "partition_routing",
+                "outbox.EventRouter": "event_router", "Filter": "scripted", "ContentBasedRouter": "scripted",
+            }.items()
+        },
     },
-    PREDICATE: {},
-}
+    PREDICATE: {
+        f"{_KAFKA}.predicates.{name}": f"pycdc.transforms.predicates:{name}"
+        for name in ("HasHeaderKey", "RecordIsTombstone", "TopicNameMatches")
+    },
+}  # fmt: skip
 
 #: Names that the original has and a later release of pycdc will have.
 LATER: Final[Mapping[str, Kind]] = {
-    "io.debezium.transforms.ExtractNewRecordState": TRANSFORM,
     "io.confluent.connect.jdbc.JdbcSourceConnector": SOURCE,
     "jdbc-source": SOURCE,
     "com.starrocks.connector.kafka.StarRocksSinkConnector": SINK,
@@ -59,25 +92,6 @@ LATER: Final[Mapping[str, Kind]] = {
     "io.confluent.connect.avro.AvroConverter": CONVERTER,
     "io.confluent.connect.protobuf.ProtobufConverter": CONVERTER,
     "io.confluent.connect.json.JsonSchemaConverter": CONVERTER,
-    "io.debezium.transforms.outbox.EventRouter": TRANSFORM,
-    "io.debezium.transforms.ByLogicalTableRouter": TRANSFORM,
-    "io.debezium.transforms.ContentBasedRouter": TRANSFORM,
-    "io.debezium.transforms.Filter": TRANSFORM,
-    "io.debezium.transforms.partitions.PartitionRouting": TRANSFORM,
-    **{
-        f"org.apache.kafka.connect.transforms.{name}{side}": TRANSFORM
-        for name in ("Cast", "ExtractField", "Flatten", "HeaderFrom", "HoistField", "InsertField", "MaskField",
-                     "ReplaceField", "SetSchemaMetadata", "TimestampConverter")
-        for side in ("$Key", "$Value")
-    },
-    **{
-        f"org.apache.kafka.connect.transforms.{name}": TRANSFORM
-        for name in ("DropHeaders", "Filter", "InsertHeader", "TimestampRouter", "ValueToKey")
-    },
-    **{
-        f"org.apache.kafka.connect.transforms.predicates.{name}": PREDICATE
-        for name in ("HasHeaderKey", "RecordIsTombstone", "TopicNameMatches")
-    },
 }  # fmt: skip
 
 _GROUPS: Final = {

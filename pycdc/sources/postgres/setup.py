@@ -7,9 +7,9 @@ import os
 from pycdc.debezium.columns import ColumnRules
 from pycdc.debezium.envelope import EventSettings
 from pycdc.debezium.filters import Filters
-from pycdc.debezium.names import FIELD_ADJUSTERS, SCHEMA_ADJUSTERS
 from pycdc.debezium.topics import Topics, TopicSettings
 from pycdc.debezium.types import TypeSettings
+from pycdc.model.names import FIELD_ADJUSTERS, SCHEMA_ADJUSTERS
 from pycdc.model.record import Header
 from pycdc.model.schema import STRING
 from pycdc.postgres.session import ConnectionSettings

@@ -1,0 +1,58 @@
+"""What the encoder does with the records of one row when transforms drop, route or stamp some of them."""
+
+from pycdc.converters.json import JsonConverter, JsonConverterConfig
+from pycdc.converters.simple_header import SimpleHeaderConverter, SimpleHeaderConverterConfig
+from pycdc.model.record import Record
+from pycdc.model.schema import INT64, STRING, struct
+from pycdc.model.template import Form, Leaf, Reader
+from pycdc.plan import Chain, Encoder, Link
+from pycdc.plugins.contracts import Run
+
+SCHEMA = struct([("id", INT64), ("op", STRING)])
+ID = Leaf(0, Reader(int, Form.DIGITS, column_name="id"))
+CHANGE = Record(topic="t", value_schema=SCHEMA, value={"id": ID, "op": "d"})
+TOMBSTONE = Record(topic="t")
+
+
+class Step:
+    """A transform out of a function."""
+
+    moves_only = True
+
+    def __init__(self, apply):
+        self.apply = apply
+
+
+def encode(apply, templates, rows):
+    def converter(is_key):
+        return JsonConverter(JsonConverterConfig.of(schemas_enable=False), is_key=is_key)
+
+    header = SimpleHeaderConverter(SimpleHeaderConverterConfig.of(), is_key=False)
+    encoder = Encoder(converter(True), converter(False), header, Chain([Link(Step(apply))]))
+    return encoder.encode(Run(templates, rows)), encoder.outcome
+
+
+def test_a_record_that_is_dropped_for_every_row_leaves_the_other_in_one_piece():
+    found, outcome = encode(lambda r: None if r.value is None else r, (CHANGE, TOMBSTONE), [(b"1",), (b"2",), (b"3",)])
+    assert [list(e.values) for e in found] == [[b'{"id":1,"op":"d"}', b'{"id":2,"op":"d"}', b'{"id":3,"op":"d"}']]
+    assert (outcome.dropped, outcome.readable_rows) == (3, 0)
+
+
+def test_all_records_dropped_is_nothing():
+    assert encode(lambda _: None, (CHANGE, TOMBSTONE), [(b"1",)])[0] == []
+
+
+def test_records_of_two_topics_keep_the_order_of_their_rows():
+    found, _ = encode(lambda r: r.replace(topic="u") if r.value is None else r, (CHANGE, TOMBSTONE), [(b"1",), (b"2",)])
+    assert [(e.topic, len(e.values)) for e in found] == [("t", 1), ("u", 1), ("t", 1), ("u", 1)]
+
+
+def test_times_of_neighbours_stay_with_their_records():
+    found, outcome = encode(lambda r: r.replace(timestamp=int(r.value["id"]) * 10), (CHANGE,), [(b"1",), (b"2",)])
+    assert [(list(e.values), e.timestamps) for e in found] == [([b'{"id":1,"op":"d"}', b'{"id":2,"op":"d"}'], [10, 20])]
+    assert outcome.readable_rows == 2
+
+
+def test_a_time_that_needs_no_row_is_not_lost_by_a_plan():
+    found, _ = encode(lambda r: r.replace(timestamp=7), (CHANGE,), [(b"1",), (b"2",)])
+    assert [e.timestamps for e in found] == [[7, 7]]
