@@ -80,9 +80,9 @@ class SinkTask:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop` is set or a fault ends it (raised)."""
-        await self._sink.open(SinkContext(self.name, "0", self._consumer.topic_id))
-        await self._consumer.start(self._settle)
         try:
+            await self._sink.open(SinkContext(self.name, "0", self._consumer.topic_id))
+            await self._consumer.start(self._settle)
             self._health.delivering(snapshot=False)
             while not stop.is_set():
                 await self._step()

@@ -277,6 +277,13 @@ def test_a_target_without_a_column_and_after_it_is_added_every_row_arrives(fille
     assert process.returncode == 0, output
 
 
+def test_an_unreachable_target(sink):
+    code, output = ended(*sink(connection__url="jdbc:postgresql://127.0.0.1:9/copy"))
+    refused(output, "127.0.0.1:9", "refused")
+    assert "Unclosed" not in output, "a client that was never used is closed as well"
+    assert code == 1
+
+
 def test_a_target_without_the_table(filled, sink):
     code, output = ended(*sink())
     refused(output, "no table public.copy", "schema.evolution=basic")

@@ -1,6 +1,7 @@
 """Where the source begins, resumes and stops: the rules of docs/guarantees.md on a real server."""
 
 import asyncio
+import time
 import json
 
 import psycopg
@@ -137,6 +138,9 @@ async def test_a_cut_connection_is_made_again_and_nothing_is_missing(sql, reader
     def write_and_cut():
         nonlocal cuts
         with psycopg.connect(postgres_db.dsn, autocommit=True) as other:
+            end = time.monotonic() + 20
+            while not other.execute(cut.replace("pg_terminate_backend", "")).fetchall() and time.monotonic() < end:
+                time.sleep(0.02)  # there is nothing to cut before it streams
             for i in range(1, 301):
                 other.execute("INSERT INTO a VALUES (%s)", [i])
                 if i % 60 == 0:
