@@ -1,8 +1,8 @@
 """Where the source begins, resumes and stops: the rules of docs/guarantees.md on a real server."""
 
 import asyncio
-import time
 import json
+import time
 
 import psycopg
 import pytest
