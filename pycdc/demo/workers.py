@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -27,6 +28,8 @@ class Worker:
         #: The replication slot that it reads; empty for a sink behind a broker.
         self.slot = slot
         self.log = folder / f"{name}.log"
+        # A killed worker cannot remove its temporary files (chDB's driver inserts through them): the demo removes them.
+        self._environment = {**os.environ, "TMPDIR": str(folder)}
         self._port = free_port()
         self._command = [sys.executable, "-m", "pycdc.cli", command, "--http", f"127.0.0.1:{self._port}"]
         for option, config in configs.items():
@@ -37,7 +40,7 @@ class Worker:
 
     def start(self) -> None:
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(self._command, stdout=log, stderr=log)
+            self.process = subprocess.Popen(self._command, stdout=log, stderr=log, env=self._environment)
 
     def kill(self) -> None:
         assert self.process is not None
