@@ -204,6 +204,16 @@ class TableEvents:
     # ---- templates by signature
 
     @property
+    def key_names(self) -> tuple[str, ...]:
+        """Columns of the record key, in its order; empty without one."""
+        return tuple(p.column.name for p in self._key_parts)
+
+    @property
+    def field_names(self) -> tuple[str, ...]:
+        """The row's fields, as events name them."""
+        return tuple(p.name for p in self._parts)
+
+    @property
     def row_base(self) -> int:
         """Where the system texts begin when there is one image in the row."""
         return self.width

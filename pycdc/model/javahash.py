@@ -7,7 +7,7 @@ variant of Infinispan, of whose 64 bits the upper 32 count, seed 9001.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import Any
 
@@ -22,6 +22,20 @@ _SEED = 9001
 def java_hash(schema: Schema | None, value: Any) -> int:
     """The hashCode of a value of that schema. Raises ValueError for a struct, whose hash is no value's."""
     return narrow(_hash(schema, value), 32)
+
+
+def map_order(keys: Iterable[str]) -> list[str]:
+    """In the order in which a ConcurrentHashMap of these keys gives them; keys that share a place stay as they are."""
+    listed = list(keys)
+    size = 16
+    while len(listed) >= size * 3 // 4:
+        size *= 2
+
+    def place(key: str) -> int:
+        code = _hash(None, key) & 0xFFFFFFFF
+        return (code ^ code >> 16) & size - 1
+
+    return sorted(listed, key=place)
 
 
 def murmur_hash(schema: Schema | None, value: Any) -> int:

@@ -6,6 +6,7 @@ an entry point, with a `config` (its ConfigDef) and the methods below.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Protocol, Union, runtime_checkable
 
@@ -75,6 +76,34 @@ class Progress(msgspec.Struct):
     fault: str = ""
 
 
+class Signal(msgspec.Struct, frozen=True):
+    """A command to a running source, from whatever channel. `data` is JSON text or None."""
+
+    id: str
+    type: str
+    data: str | None = None
+
+
+class SignalTopic(msgspec.Struct, frozen=True):
+    """Signals in partition 0 of a Kafka topic; records with another key are meant for another connector."""
+
+    topic: str
+    key: str
+    group: str
+    #: The consumer's properties, bootstrap.servers among them.
+    consumer: dict[str, str]
+
+
+class SignalChannels(msgspec.Struct, frozen=True):
+    """The channels, besides the source itself, that the runtime reads for a source."""
+
+    topic: SignalTopic | None = None
+    #: A file of JSON lines, emptied as they are read.
+    file: str | None = None
+    #: Seconds between looks.
+    interval: float = 5.0
+
+
 class SourceContext(msgspec.Struct):
     """What the runtime hands to a source."""
 
@@ -88,6 +117,9 @@ class SourceContext(msgspec.Struct):
     settle: Callable[[], Awaitable[None]]
     #: The source keeps it up to date; the runtime only reads it.
     progress: Progress = msgspec.field(default_factory=Progress)
+    #: Signals from the runtime's channels. The source takes them between transactions, and calls `task_done` when
+    #: what they ask for is in the stored offset.
+    signals: asyncio.Queue[Signal] = msgspec.field(default_factory=asyncio.Queue)
 
 
 class Source(Protocol):
@@ -121,6 +153,15 @@ class Source(Protocol):
 
     async def close(self) -> None:
         """Release the connections; the slot stays."""
+
+
+@runtime_checkable
+class Signalled(Protocol):
+    """A source that takes signals."""
+
+    @property
+    def signal_channels(self) -> SignalChannels | None:
+        """What the runtime is to read for it; None = nothing."""
 
 
 class Cell(msgspec.Struct, frozen=True):

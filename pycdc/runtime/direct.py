@@ -19,9 +19,10 @@ from pycdc.model.record import Record
 from pycdc.model.template import Leaf, fill
 from pycdc.plan import Chain, Link
 from pycdc.plan.encoder import refuse
-from pycdc.plugins.contracts import Batch, Offset, Sink, SinkContext, Source, SourceContext
+from pycdc.plugins.contracts import Batch, Offset, Signalled, Sink, SinkContext, Source, SourceContext
 from pycdc.runtime.health import Health
 from pycdc.runtime.http import serving
+from pycdc.runtime.signals import read_signals
 from pycdc.runtime.source_task import SnapshotLog
 from pycdc.telemetry.metrics import SourceMetrics
 
@@ -56,14 +57,21 @@ class DirectPipeline:
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop` is set, the source is done, or a fault ends it (raised)."""
         await self._sink.open(SinkContext(self.name, "0"))
+        listening: asyncio.Task[None] | None = None
         try:
             await self._source.open(self._context)
+            channels = self._source.signal_channels if isinstance(self._source, Signalled) else None
+            if channels is not None:
+                listening = asyncio.ensure_future(read_signals(channels, self._context.signals))
             await self._pump(stop)
             async with asyncio.timeout(_STOP_LIMIT):
                 await self._settle()
         except TimeoutError:
             log.warning("stopping with a write under way; its changes are read again at the next start")
         finally:
+            if listening is not None:
+                listening.cancel()
+                await asyncio.gather(listening, return_exceptions=True)
             if self._write is not None:
                 self._write.cancel()
                 with contextlib.suppress(BaseException):

@@ -21,9 +21,10 @@ from pycdc.model.ledger import Ledger
 from pycdc.model.template import Leaf
 from pycdc.plan import Chain, Encoded, Encoder, Link
 from pycdc.plan.encoder import refuse
-from pycdc.plugins.contracts import Offset, Progress, Source, SourceContext
+from pycdc.plugins.contracts import Offset, Progress, Signalled, Source, SourceContext
 from pycdc.runtime.health import Health
 from pycdc.runtime.http import serving
+from pycdc.runtime.signals import read_signals
 from pycdc.telemetry.metrics import SourceMetrics
 
 if TYPE_CHECKING:
@@ -121,6 +122,9 @@ class SourceTask:
                     group.create_task(self.sender.watch()),
                     stopper := group.create_task(stop.wait()),
                 ]
+                channels = self.source.signal_channels if isinstance(self.source, Signalled) else None
+                if channels is not None:
+                    others.append(group.create_task(read_signals(channels, context.signals)))
                 await asyncio.wait((pump, stopper), return_when=asyncio.FIRST_COMPLETED)
                 if pump.done():
                     # all is read: the end is only when all is acknowledged, however long the broker takes

@@ -48,6 +48,17 @@ def _operations(value: str) -> frozenset[str]:
     return frozenset(words)
 
 
+def _channels(*known: str) -> Any:
+    def parse(value: str) -> tuple[str, ...]:
+        listed = tuple(dict.fromkeys(w.strip().lower() for w in value.split(",") if w.strip()))
+        for word in listed:
+            if word not in known:
+                raise ValueError(f"must list some of {', '.join(known)}")
+        return listed
+
+    return parsed("LIST", parse, ", ".join(known))
+
+
 def _plugin(value: str) -> str:
     if value != "pgoutput":
         raise ValueError("must be pgoutput, the plugin that is part of PostgreSQL itself")
@@ -57,7 +68,7 @@ def _plugin(value: str) -> str:
 class PostgresSourceConfig(ConfigDef):
     """io.debezium.connector.postgresql.PostgresConnector."""
 
-    prefixes = (*PREFIXES, "driver.", "snapshot.select.statement.overrides.", "snapshot.mode.configuration.based.")
+    prefixes = (*PREFIXES, "driver.", "signal.consumer.", "snapshot.select.statement.overrides.", "snapshot.mode.configuration.based.")
 
     # ---- connection
     topic_prefix = Property[str](
@@ -232,13 +243,35 @@ class PostgresSourceConfig(ConfigDef):
     batch_size = Property[int]("max.batch.size", integer(1), default=2048, ignored="batches are bounded by bytes", doc="Events per batch.")
     poll_interval = Property[int]("poll.interval.ms", integer(0), default=500, ignored="the stream is waited for, not polled", doc="Idle wait.")
 
+    # ---- signals, notifications, incremental snapshots
+    signal_table = OptionalText("signal.data.collection", text(), doc="Table `schema.table` whose inserted rows (id, type, data) are signals.")
+    signal_channels = Property[tuple[str, ...]](
+        "signal.enabled.channels", _channels("source", "kafka", "file", "jmx", "in-process"), default=("source",),
+        doc="Where signals come from: source (the table), kafka, file, in-process.",
+    )
+    signal_interval = Property[int]("signal.poll.interval.ms", integer(1), default=5000, doc="Period of looking into channels other than the table, ms.")
+    signal_topic = OptionalText("signal.kafka.topic", text(), doc="Topic of signals; `TOPIC.PREFIX-signal` when not given.")
+    signal_bootstrap = OptionalText("signal.kafka.bootstrap.servers", text(), doc="Brokers of that topic.")
+    signal_group = Property[str]("signal.kafka.groupId", text(), default="kafka-signal", doc="Consumer group that keeps the position in that topic.")
+    signal_poll_timeout = OptionalText("signal.kafka.poll.timeout.ms", text(), ignored="the topic is waited for, not polled", doc="Poll timeout.")
+    signal_file = Property[str]("signal.file", text(), default="file-signals.txt", doc="File of signals, a JSON object per line; emptied as it is read.")
+    notification_channels = Property[tuple[str, ...]](
+        "notification.enabled.channels", _channels("sink", "log", "jmx"), default=(), doc="Where notifications go: sink (a topic), log.",
+    )
+    notification_topic = OptionalText("notification.sink.topic.name", text(), doc="Topic of notifications.")
+    chunk_size = Property[int]("incremental.snapshot.chunk.size", integer(1), default=1024, doc="Rows per chunk of an incremental snapshot.")
+    watermarking = Property[str](
+        "incremental.snapshot.watermarking.strategy", one_of("insert_insert", "insert_delete"), default="insert_insert",
+        doc="How a chunk's window closes in the signal table: by another row, or by removing the first.",
+    )
+    incremental_schema_changes = OptionalText(
+        "incremental.snapshot.allow.schema.changes", text(), ignored="a chunk that a schema change crosses is always read again", doc="Schema changes meanwhile."
+    )
+    read_only = Property[bool](
+        "read.only", boolean(), default=False, doc="Never write to the signal table: positions of the WAL are the watermarks."
+    )
+
     # ---- accepted, with a word about it
-    signal_table = OptionalText("signal.data.collection", text(), ignored=_LATER, doc="Signal table.")
-    signal_channels = OptionalText("signal.enabled.channels", text(), ignored=_LATER, doc="Signal channels.")
-    signal_topic = OptionalText("signal.kafka.topic", text(), ignored=_LATER, doc="Signal topic.")
-    notifications = OptionalText("notification.enabled.channels", text(), ignored=_LATER, doc="Notification channels.")
-    notification_topic = OptionalText("notification.sink.topic.name", text(), ignored=_LATER, doc="Notification topic.")
-    chunk_size = OptionalText("incremental.snapshot.chunk.size", text(), ignored=_LATER, doc="Incremental snapshot.")
     identity_autoset = OptionalText("replica.identity.autoset.values", text(), ignored=_LATER, doc="Replica identities to set.")
     mismatch = OptionalText("offset.mismatch.strategy", text(), ignored=_LATER, doc="Offset against slot.")
     custom_converters = OptionalText("converters", text(), ignored=_LATER, doc="Custom converters.")
@@ -263,6 +296,10 @@ class PostgresSourceConfig(ConfigDef):
             ColumnRules.parse(self.raw)
         except ValueError as error:
             faults.append(Fault("column.*", str(error)))
+        if "kafka" in self.signal_channels and not self.signal_bootstrap:
+            faults.append(Fault(type(self).signal_bootstrap.name, "is required by the signal channel kafka"))
+        if "sink" in self.notification_channels and not self.notification_topic:
+            faults.append(Fault(type(self).notification_topic.name, "is required by the notification channel sink"))
         if "Regex" in self.naming:
             for p in (type(self).topic_regex, type(self).topic_replacement):
                 if not self.raw.get(p.name):

@@ -8,7 +8,8 @@ transactions. The loop over messages is the hot path: no struct, no options, no 
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from pycdc.debezium.common import (
@@ -21,9 +22,10 @@ from pycdc.debezium.common import (
 )
 from pycdc.debezium.envelope import EventSettings, TableEvents, Templates
 from pycdc.debezium.offsets import OffsetWriter
+from pycdc.debezium.signals import CLOSE
 from pycdc.errors import DecodeError
 from pycdc.model.table import Table
-from pycdc.plugins.contracts import Batch, Offset, Run
+from pycdc.plugins.contracts import Batch, Offset, Run, Signal
 from pycdc.postgres import pgoutput
 from pycdc.postgres.pgoutput import EPOCH_US, UNCHANGED, XLOGDATA_HEADER, split_tuple
 
@@ -37,6 +39,13 @@ _uint32 = struct.Struct("!I").unpack_from
 _uint64 = struct.Struct("!Q").unpack_from
 _begin = struct.Struct("!QqI").unpack_from
 
+#: A signal is the first three columns of its row: id, type, data.
+_SIGNAL_WIDTH: Final = 3
+#: As many transactions may wait for a synchronous standby, committed in the log and not yet visible.
+_PASSED: Final = 8192
+#: Of a row that did not come by the stream, bytes; the budget that counts is the encoded one.
+_ROW_ESTIMATE: Final = 512
+
 #: commit time ms, us, ns; xid; xmin; origin; its LSN; snapshot; now ms, us, ns: System.TS_MS to System.NOW_NS.
 Tail = tuple[bytes | None, ...]
 
@@ -44,15 +53,21 @@ Tail = tuple[bytes | None, ...]
 class _Relation:
     """What the loop needs of a relation; templates are None where the operation is skipped."""
 
-    __slots__ = ("delete", "events", "insert", "name", "relation", "truncate", "update", "width")
+    __slots__ = ("delete", "events", "insert", "name", "relation", "signals", "truncate", "update", "width")
 
-    def __init__(self, relation: pgoutput.Relation, events: TableEvents | None, skipped: frozenset[str]) -> None:
+    def __init__(
+        self, relation: pgoutput.Relation, events: TableEvents | None, skipped: frozenset[str], signal_table: str | None
+    ) -> None:
         self.relation = relation
         self.events = events
         self.name = f"{relation.schema}.{relation.name}"
         self.width = len(relation.columns)
         captured = events is not None
-        self.insert: Templates | None = events.insert() if events is not None and "c" not in skipped else None
+        #: Its rows are signals: they take the slower way, which looks at them.
+        self.signals = self.name == signal_table and self.width >= _SIGNAL_WIDTH
+        self.insert: Templates | None = (
+            events.insert() if events is not None and "c" not in skipped and not self.signals else None
+        )
         self.update = captured and "u" not in skipped
         self.delete = captured and "d" not in skipped
         self.truncate = captured and "t" not in skipped
@@ -69,10 +84,17 @@ class StreamDecoder:
         last_commit: int | None = None,
         binary: str = "bytes",
         heartbeats: bool = False,
+        signal_table: str | None = None,
     ) -> None:
         self.settings = settings
         self.offsets = offsets
         self.heartbeats = heartbeats
+        #: Set: `feed` stopped behind this signal; to be taken (and set to None) before it goes on.
+        self.signal: Signal | None = None
+        #: Transactions passed lately, by id.
+        self.passed: deque[int] = deque(maxlen=_PASSED)
+        self._signal_table = signal_table
+        self._observed = (0, 0)
         #: End of the last commit that was passed; None before the first since a fresh start.
         self.last_commit = last_commit
         #: Set: `feed` stops before the first Begin whose commit is at or beyond it.
@@ -100,6 +122,7 @@ class StreamDecoder:
         self._offset: Offset | None = None
         self._begins: list[tuple[int, int, int]] = []
         self._op = ""
+        self._lsn = 0
         self._xid = 0
         self._commit_us = 0
         self._tail: Tail = ()
@@ -116,7 +139,7 @@ class StreamDecoder:
         """Tell the unknown relation's table (columns as its Relation message has them), None = not captured."""
         assert self.unknown is not None
         events = None if table is None else TableEvents(table, self.settings)
-        self._relations[self.unknown.oid] = _Relation(self.unknown, events, self.settings.skipped)
+        self._relations[self.unknown.oid] = _Relation(self.unknown, events, self.settings.skipped, self._signal_table)
         self.unknown = None
 
     def forget(self) -> None:
@@ -128,7 +151,8 @@ class StreamDecoder:
     def feed(self, payloads: Sequence[bytes], start: int, now_ns: int) -> int:
         """Take payloads from `start` on; returns the index of the first one not taken.
 
-        It stops early at an unknown relation (`unknown`, itself taken) and at `stop_at` (`stopped`, not taken).
+        It stops early at an unknown relation (`unknown`, itself taken), at a row of the signal table (`signal`, taken)
+        and at `stop_at` (`stopped`, not taken).
         Raises DecodeError.
         """
         self._set_now(now_ns)
@@ -150,6 +174,9 @@ class StreamDecoder:
                     relation = relations[_uint32(data, 26)[0]]
                     templates = relation.insert
                     if templates is None:
+                        if relation.signals:
+                            self._signal_row(data, relation)
+                            return index + 1
                         continue
                     row: list[bytes | None] = []
                     if data[30] != _NEW or split_tuple(data, 31, row) != len(data) or len(row) != relation.width:
@@ -169,6 +196,8 @@ class StreamDecoder:
                     self._update(data, relations[_uint32(data, 26)[0]])
                 elif kind == _DELETE:
                     self._delete(data, relations[_uint32(data, 26)[0]])
+                    if self.signal is not None:
+                        return index + 1
                 elif kind == _BEGIN:
                     if self.stop_at is not None and _uint64(data, 26)[0] >= self.stop_at:
                         self._size -= len(data)
@@ -227,6 +256,7 @@ class StreamDecoder:
 
     def _begin(self, data: bytes) -> None:
         commit, ts, self._xid = _begin(data, 26)
+        self.passed.append(self._xid)
         self._begins.append((len(self._runs) - 1, len(self._rows), commit))
         self._commit_us = ts + EPOCH_US
         self.in_transaction = True
@@ -336,14 +366,34 @@ class StreamDecoder:
 
     def _delete(self, data: bytes, relation: _Relation) -> None:
         events = relation.events
-        if events is None or not relation.delete:
+        if events is None or not (relation.delete or relation.signals):
             return
         row: list[bytes | None] = []
         if split_tuple(data, 31, row) != len(data) or len(row) != relation.width or data[30] not in (_KEY, _OLD):
             pgoutput.decode(data, XLOGDATA_HEADER)
             raise DecodeError(where=relation.name, cause="the row does not fit its relation")
-        self._op = "d"
-        self._emit(events.delete(chr(data[30])), row, data, relation.name, relation.width)
+        identity = row[0]
+        if relation.delete:
+            self._op = "d"
+            self._emit(events.delete(chr(data[30])), row, data, relation.name, relation.width)
+        if relation.signals and identity is not None and identity.endswith(b"-open"):
+            # incremental.snapshot.watermarking.strategy=insert_delete
+            self._lsn = _uint64(data, 1)[0]
+            self.signal = Signal(identity.decode().removesuffix("-open") + "-close", CLOSE)
+
+    def _signal_row(self, data: bytes, relation: _Relation) -> None:
+        """An insert into the signal table: an event like any other, and a signal by its first three columns."""
+        row: list[bytes | None] = []
+        if data[30] != _NEW or split_tuple(data, 31, row) != len(data) or len(row) != relation.width:
+            pgoutput.decode(data, XLOGDATA_HEADER)
+            raise DecodeError(where=relation.name, cause="the row does not fit its relation")
+        self._lsn = _uint64(data, 1)[0]
+        identity, kind, text = (None if t is None else t.decode() for t in row[:_SIGNAL_WIDTH])
+        if relation.events is not None and "c" not in self.settings.skipped:
+            self._op = "c"
+            self._emit(relation.events.insert(), row, data, relation.name, relation.width)
+        if identity is not None and kind is not None:
+            self.signal = Signal(identity, kind, text)
 
     def _truncate(self, data: bytes, parsed: pgoutput.Truncate) -> None:
         for oid in parsed.oids:
@@ -388,8 +438,30 @@ class StreamDecoder:
         if not self.in_transaction and self.idle_lsn > (self.last_commit or 0):
             self._offset = self.offsets.at(self.idle_lsn)
 
+    def observe(self, observer: Callable[[Run, int], None]) -> None:
+        """Show what was fed since the last call: each run, and from which of its rows on."""
+        first, start = self._observed
+        for run in self._runs[first:]:
+            observer(run, start)
+            start = 0
+        self._observed = (max(len(self._runs) - 1, 0), len(self._rows))
+
+    def insert_rows(self, templates: Templates, rows: Sequence[Sequence[bytes | None]], where: str, base: int, now_ns: int) -> None:
+        """Rows of an incremental snapshot's chunk, here in the stream. Outside a transaction the batch gets an offset."""
+        if rows:
+            now = (b"%d" % (now_ns // 1_000_000), b"%d" % (now_ns // 1000), b"%d" % now_ns)
+            lsn = self._lsn if self.in_transaction else max(self.last_commit or 0, self.idle_lsn)
+            system = (None, self._head + b'%d"]' % lsn, *now, None, None, None, None, b"incremental", *now)
+            self._new_run(templates, where, base)
+            self._rows.extend([*row, *system] for row in rows)
+            self._current = None
+            self._size += _ROW_ESTIMATE * len(rows)
+        if not self.in_transaction:
+            self._offset = self.offsets.at(max(self.last_commit or 0, self.idle_lsn))
+
     def take(self) -> Batch:
         """The runs so far; the next `feed` begins new ones."""
         batch = Batch(self._runs, self._offset, 0, self._size, self.commit_ts_us, self._begins)
         self._runs, self._rows, self._offset, self._size, self._current, self._begins = [], [], None, 0, None, []
+        self._observed = (0, 0)
         return batch

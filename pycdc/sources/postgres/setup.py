@@ -12,8 +12,11 @@ from pycdc.debezium.types import TypeSettings
 from pycdc.model.names import FIELD_ADJUSTERS, SCHEMA_ADJUSTERS
 from pycdc.model.record import Header
 from pycdc.model.schema import STRING
+from pycdc.plugins.contracts import SignalChannels, SignalTopic
 from pycdc.postgres.session import ConnectionSettings
 from pycdc.sources.postgres.config import PostgresSourceConfig
+from pycdc.sources.postgres.incremental import IncrementalSettings
+from pycdc.sources.postgres.notifier import Notifier
 
 #: max.queue.size.in.bytes of 0 means this here: memory is always bounded.
 DEFAULT_QUEUE_BYTES = 64 << 20
@@ -67,6 +70,31 @@ def event_settings(c: PostgresSourceConfig, *, task_id: str, now_ms: int) -> Eve
     )  # fmt: skip
 
 
+def incremental_settings(c: PostgresSourceConfig) -> IncrementalSettings:
+    """How incremental snapshots are taken."""
+    return IncrementalSettings(
+        chunk_size=c.chunk_size, signal_table=None if c.read_only else c.signal_table, deletes=c.watermarking == "insert_delete"
+    )
+
+
+def notifier(c: PostgresSourceConfig) -> Notifier:
+    """To the channels that are enabled."""
+    topic = c.notification_topic if "sink" in c.notification_channels else None
+    return Notifier(c.topic_prefix, topic, logged="log" in c.notification_channels)
+
+
+def signal_channels(c: PostgresSourceConfig) -> SignalChannels | None:
+    """What the runtime reads besides the signal table."""
+    topic = None
+    if "kafka" in c.signal_channels:
+        consumer = {"bootstrap.servers": c.signal_bootstrap or "", **c.with_prefix("signal.consumer.")}
+        topic = SignalTopic(c.signal_topic or f"{c.topic_prefix}-signal", c.topic_prefix, c.signal_group, consumer)
+    file = c.signal_file if "file" in c.signal_channels else None
+    if topic is None and file is None:
+        return None
+    return SignalChannels(topic, file, c.signal_interval / 1000)
+
+
 def _topics(c: PostgresSourceConfig) -> TopicSettings:
     return TopicSettings(
         prefix=c.topic_prefix, strategy=c.naming, delimiter=c.delimiter, heartbeat_prefix=c.heartbeat_prefix,
@@ -81,4 +109,5 @@ def _filters(c: PostgresSourceConfig) -> Filters:
         schema_include=c.schema_include, schema_exclude=c.schema_exclude, table_include=c.table_include,
         table_exclude=c.table_exclude, column_include=c.column_include, column_exclude=c.column_exclude,
         message_include=c.message_include, message_exclude=c.message_exclude, ignore_builtin=c.ignore_builtin,
+        signal_table=c.signal_table,
     )  # fmt: skip

@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 import psycopg
 
 from pycdc.debezium.envelope import EventSettings, TableEvents, Templates
+from pycdc.debezium.notifications import IN_PROGRESS, SUCCEEDED, TABLE_SCAN_COMPLETED
 from pycdc.debezium.offsets import OffsetWriter
 from pycdc.debezium.source import sequence_text
 from pycdc.errors import SnapshotError
@@ -21,6 +22,7 @@ from pycdc.model.table import Table
 from pycdc.plugins.contracts import Batch, Progress, Run
 from pycdc.postgres.copy import copy_rows
 from pycdc.postgres.session import quote_name
+from pycdc.sources.postgres.notifier import Notifier
 
 #: As many rows as are encoded by column while their texts are in the processor's cache (measured).
 _ROWS = 500
@@ -38,8 +40,10 @@ class Snapshot:
         settings: EventSettings,
         offsets: OffsetWriter,
         progress: Progress,
+        notifier: Notifier,
         *,
         lsn: int,
+        last_commit: int | None = None,
         xid: int,
         ts_us: int,
         overrides: Callable[[Table], str | None] = lambda _table: None,
@@ -49,11 +53,12 @@ class Snapshot:
         self._settings = settings
         self._offsets = offsets
         self._progress = progress
+        self._notify = notifier
         self._lsn = lsn
         self._overrides = overrides
         point = b"%d" % lsn
         self._system: tuple[bytes | None, ...] = (
-            point, sequence_text(None, lsn), b"%d" % (ts_us // 1000), b"%d" % ts_us, b"%d" % (ts_us * 1000),
+            point, sequence_text(last_commit, lsn), b"%d" % (ts_us // 1000), b"%d" % ts_us, b"%d" % (ts_us * 1000),
             b"%d" % xid, None, None, None,
         )  # fmt: skip
         self._held: Row | None = None
@@ -70,7 +75,9 @@ class Snapshot:
         self._progress.tables = len(self._tables)
         self._progress.tables_done = 0
         finished: str | None = None
+        listed = ",".join(t.id for t in self._tables)
         for table in self._tables:
+            self._notify.initial(IN_PROGRESS, data_collections=listed, current_collection_in_progress=table.id)
             events = TableEvents(table, self._settings)
             run_of = (events.read(), table.id, events.row_base)
             self._progress.table, self._progress.rows = table.id, 0
@@ -91,6 +98,10 @@ class Snapshot:
                 first_of_table = False
                 yield batch
             self._progress.tables_done += 1
+            self._notify.initial(
+                TABLE_SCAN_COMPLETED, data_collections=listed, scanned_collection=table.id,
+                total_rows_scanned=str(self._progress.rows), status=SUCCEEDED,
+            )  # fmt: skip
             if first_of_table and self._held is not None and finished is not None:
                 # an empty table: its being finished may be told together with the table before it
                 self._note(table.id)

@@ -12,6 +12,7 @@ import asyncio
 import random
 import secrets
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -20,13 +21,25 @@ import psycopg
 import structlog
 
 from pycdc.config.definition import ConfigDef
+from pycdc.debezium import notifications as told
 from pycdc.debezium.envelope import EventSettings
 from pycdc.debezium.offsets import OffsetWriter, SnapshotState, position, reached, snapshot_done, snapshot_state
-from pycdc.errors import PycdcError, ServerError, SlotBusy, SlotLost, SnapshotError
+from pycdc.debezium.signals import (
+    CLOSE,
+    KNOWN,
+    OPEN,
+    SignalError,
+    SnapshotRequest,
+    expand,
+    log_message,
+    snapshot_request,
+    stopped_collections,
+)
+from pycdc.errors import ConnectionLost, PycdcError, ServerError, SlotBusy, SlotLost, SnapshotError
 from pycdc.model.javaregex import NameFilter, split_list
 from pycdc.model.lsn import format_lsn
 from pycdc.model.table import Table
-from pycdc.plugins.contracts import Batch, Offset, Progress, SourceContext
+from pycdc.plugins.contracts import Batch, Offset, Progress, Signal, SignalChannels, SourceContext
 from pycdc.postgres.catalog import Catalog, TableName
 from pycdc.postgres.copy import snapshot_transaction
 from pycdc.postgres.publication import add_tables_statement, ensure_publication, unpublished
@@ -36,6 +49,8 @@ from pycdc.postgres.slot import SlotInfo, drop_slot, require_covers, require_usa
 from pycdc.sources.postgres import setup
 from pycdc.sources.postgres.config import PostgresSourceConfig
 from pycdc.sources.postgres.decoder import StreamDecoder
+from pycdc.sources.postgres.incremental import IncrementalSnapshot, Ready
+from pycdc.sources.postgres.notifier import Notifier
 from pycdc.sources.postgres.relations import merge
 from pycdc.sources.postgres.snapshot import Snapshot, snapshot_facts
 
@@ -45,6 +60,8 @@ log = structlog.get_logger(__name__)
 _FIRST_PAUSE = 0.1
 #: How long the stream may be silent before an idle position or a heartbeat is looked at, seconds.
 _IDLE_LOOK = 0.5
+#: The same while a chunk waits for a position of the WAL: then the server is asked how far it is.
+_ASK_AGAIN = 0.05
 #: How long the slot of rule 7 may wait for transactions that were open before it, seconds; then the error names them.
 _CREATION_LIMIT = 300.0
 _READ_BYTES = 1 << 20
@@ -74,6 +91,11 @@ class PostgresSource:
         #: The newest commit border handed out; where a reconnect resumes.
         self._offset: Offset | None = None
         self._snapshot_taken = False
+        self._told_skipped = False
+        self._notifier: Notifier
+        self._incremental: IncrementalSnapshot | None = None
+        #: Blocking snapshots that were asked for.
+        self._requests: deque[SnapshotRequest] = deque()
         self._manual = settings.flush_mode == "manual" or not settings.flush_lsn_source
 
     @property
@@ -83,6 +105,10 @@ class PostgresSource:
     @property
     def conversion_failure(self) -> str:
         return self.settings.conversion_failure
+
+    @property
+    def signal_channels(self) -> SignalChannels | None:
+        return setup.signal_channels(self.settings)
 
     @property
     def queue_bytes(self) -> int:
@@ -96,6 +122,7 @@ class PostgresSource:
         self._progress = context.progress
         self._events = setup.event_settings(self.settings, task_id=context.task_id, now_ms=time.time_ns() // 1_000_000)
         self._connection = setup.connection(self.settings, f"pycdc {context.connector}")
+        self._notifier = setup.notifier(self.settings)
         self._offset = await context.load_offset(self.partition)
         self._batches = self._forever()
 
@@ -128,7 +155,10 @@ class PostgresSource:
                     failures, self._progress.fault = 0, ""
                     if batch.offset is not None:
                         self._offset, self._promoted = batch.offset, False
+                    batch.runs += self._notifier.take()
                     yield batch
+                if self._notifier.pending:
+                    yield Batch(self._notifier.take())
                 return
             except PycdcError as error:
                 limit = self.settings.max_retries
@@ -167,6 +197,9 @@ class PostgresSource:
         except psycopg.Error as error:
             raise translate(error, self._connection, "a query failed") from error
         finally:
+            if self._incremental is not None:
+                await self._incremental.close()
+                self._incremental = None
             await sql.close()
             await self._disconnect()
 
@@ -275,7 +308,14 @@ class PostgresSource:
             # Nothing continues: a new slot begins where its snapshot is. The offset is forgotten here as well, or
             # the snapshot's first rows would go out before an offset that says so (rule 6).
             self._offset, offset, done = None, None, False
-        wanted = s.snapshot_mode != "no_data" and (not done or (s.snapshot_mode == "always" and not self._snapshot_taken))
+        unfinished = snapshot_state(offset) if offset is not None and not done else None
+        blocking = unfinished is not None and unfinished.only is not None
+        wanted = blocking or (
+            s.snapshot_mode != "no_data" and (not done or (s.snapshot_mode == "always" and not self._snapshot_taken))
+        )
+        if not wanted and not self._told_skipped:
+            self._told_skipped = True
+            self._notifier.initial(told.SKIPPED)
         flow = (
             self._new_slot(sql, catalog, identity, snapshot=wanted)
             if slot is None
@@ -360,32 +400,43 @@ class PostgresSource:
         log.info("streaming", slot=s.slot, lsn=format_lsn(lsn))
 
     def _decoder(self, writer: OffsetWriter, last_commit: int | None) -> StreamDecoder:
-        return StreamDecoder(
+        decoder = StreamDecoder(
             self._events, writer, last_commit=last_commit, binary=self.settings.binary,
-            heartbeats=self.settings.heartbeat_interval > 0,
+            heartbeats=self.settings.heartbeat_interval > 0, signal_table=self.settings.signal_table,
         )  # fmt: skip
+        self._incremental = IncrementalSnapshot(
+            setup.incremental_settings(self.settings), self._connection, self._events, writer.incremental, self._notifier,
+            lambda: decoder.passed,
+        )  # fmt: skip
+        return decoder
 
     # ---- snapshots
 
-    async def _tables(self, catalog: Catalog, finished: Sequence[str]) -> list[Table]:
+    async def _tables(self, catalog: Catalog, state: SnapshotState) -> list[Table]:
         """What is to be read, by schema and name as the server sorts bytes."""
         include = self.settings.snapshot_include
+
+        def wanted(name: str) -> bool:
+            if state.only is not None:
+                return name in state.only
+            return not include or include.matches(name)
+
         names = [
             t for t in await catalog.tables()
-            if self._captures(t.schema, t.name)
-            and (not include or include.matches(f"{t.schema}.{t.name}"))
-            and f"{t.schema}.{t.name}" not in finished
+            if self._captures(t.schema, t.name) and wanted(f"{t.schema}.{t.name}") and f"{t.schema}.{t.name}" not in state.tables
         ]  # fmt: skip
         loaded = await catalog.load([t.oid for t in names])
         return [loaded[t.oid] for t in names if t.oid in loaded and loaded[t.oid].columns]
 
-    def _override(self, table: Table) -> str | None:
+    def _override(self, table: Table, state: SnapshotState) -> str | None:
+        if state.only is not None and state.only.get(table.id):
+            return state.only[table.id]
         if not self.settings.snapshot_overrides.matches(table.id):
             return None
         return self.settings.raw.get(f"snapshot.select.statement.overrides.{table.id}")
 
     async def _snapshot(
-        self, catalog: Catalog, writer: OffsetWriter, state: SnapshotState, lsn: int, name: str
+        self, catalog: Catalog, writer: OffsetWriter, state: SnapshotState, lsn: int, name: str, last_commit: int | None = None
     ) -> AsyncIterator[Batch]:
         """Read the unfinished tables as of `lsn`; `name` is the exported snapshot, whose exporter stays idle."""
         if self.settings.snapshot_delay:
@@ -395,21 +446,26 @@ class PostgresSource:
             await self._initial_statements(conn)
             await snapshot_transaction(conn, name or None, settings=self._connection)
             xid, ts_us = await snapshot_facts(conn)
-            tables = await self._tables(Catalog(conn), state.tables)
+            self._notifier.initial(told.STARTED)
+            tables = await self._tables(Catalog(conn), state)
             await self._lock(conn, tables)
+            if state.only is not None:
+                xid = writer.last_xid or xid  # as Debezium shows it: nothing but the stream moves on
             offset = writer.snapshot_start(lsn, xid, ts_us, state)
             if self._offset is None:
                 # On a slot that existed, events before `lsn` may be in flight: their batches carry the offset.
                 await self._store(offset)
             log.info("snapshot started", tables=len(tables), lsn=format_lsn(lsn), finished=len(state.tables))
             snapshot = Snapshot(
-                conn, tables, self._events, writer, self._progress,
-                lsn=lsn, xid=xid, ts_us=ts_us, overrides=self._override,
+                conn, tables, self._events, writer, self._progress, self._notifier, lsn=lsn,
+                last_commit=last_commit if state.only is not None else None,
+                xid=xid, ts_us=ts_us, overrides=lambda table: self._override(table, state),
             )  # fmt: skip
             began = time.monotonic()
             async for batch in snapshot.batches():
                 yield batch
             self._snapshot_taken = True
+            self._notifier.initial(told.COMPLETED)
             log.info("snapshot completed", rows=self._progress.rows_total, seconds=round(time.monotonic() - began, 1))
         except psycopg.Error as error:
             raise translate(error, self._connection, "the snapshot failed") from error
@@ -468,7 +524,9 @@ class PostgresSource:
             async for batch in self._until(decoder, catalog, rest, lambda: decoder.stopped):
                 yield batch
             decoder.stop_at, decoder.stopped = None, False
-            async for batch in self._snapshot(catalog, writer, state, created.consistent_point, created.snapshot or ""):
+            async for batch in self._snapshot(
+                catalog, writer, state, created.consistent_point, created.snapshot or "", decoder.last_commit
+            ):
                 yield batch
         finally:
             await other.close()
@@ -490,10 +548,16 @@ class PostgresSource:
         if s.streaming_delay:
             await asyncio.sleep(s.streaming_delay / 1000)
         self._progress.phase = "streaming"
+        self._snapshots.resume_reading()
         beat_at = time.monotonic() if s.heartbeat_interval else float("inf")
         xmin_at = 0.0
         idle_sent = 0
         while True:
+            if not decoder.in_transaction:
+                await self._take_signals(decoder)
+                while self._requests:
+                    async for read in self._blocking(sql, decoder, catalog, rest, self._requests.popleft()):
+                        yield read
             if s.xmin_interval and time.monotonic() >= xmin_at:
                 await self._fetch_xmin(decoder, sql)
                 xmin_at = time.monotonic() + s.xmin_interval / 1000
@@ -513,6 +577,8 @@ class PostgresSource:
                 batch = idle if batch is None else _joined(batch, idle)
             if batch is not None:
                 yield batch
+            elif self._notifier.pending:
+                yield Batch([])  # what waits goes along with it
 
     async def _next(
         self, decoder: StreamDecoder, catalog: Catalog, rest: list[bytes], until: float = float("inf")
@@ -522,7 +588,11 @@ class PostgresSource:
             payloads = rest[:]
             rest.clear()
         else:
-            limit = min(_IDLE_LOOK, max(until - time.monotonic(), 0.001))
+            look = _IDLE_LOOK
+            if self._snapshots.waiting_for is not None:
+                self._connected.ask()
+                look = _ASK_AGAIN
+            limit = min(look, max(until - time.monotonic(), 0.001))
             try:
                 async with asyncio.timeout(limit):
                     payloads = await self._connected.read(_READ_BYTES, _READ_MESSAGES)
@@ -534,10 +604,102 @@ class PostgresSource:
             taken = decoder.feed(payloads, taken, time.time_ns())
             if decoder.unknown is not None:
                 await self._learn(decoder, catalog)
+            if decoder.signal is not None:
+                await self._signalled(decoder, catalog)
             if decoder.stopped:
                 rest.extend(payloads[taken:])
                 break
+        if self._snapshots.active:
+            decoder.observe(self._snapshots.observe)
+        if self._snapshots.waiting_for is not None and not decoder.in_transaction:
+            self._publish(decoder, await self._snapshots.reached(max(decoder.last_commit or 0, decoder.idle_lsn)))
         return decoder.take()
+
+    # ---- signals
+
+    @property
+    def _snapshots(self) -> IncrementalSnapshot:
+        assert self._incremental is not None
+        return self._incremental
+
+    async def _signalled(self, decoder: StreamDecoder, catalog: Catalog) -> None:
+        """A row of the signal table has come by the stream."""
+        signal, decoder.signal = decoder.signal, None
+        assert signal is not None
+        if signal.type in (OPEN, CLOSE):
+            if self._snapshots.active:
+                decoder.observe(self._snapshots.observe)
+            self._publish(decoder, await self._snapshots.watermark(signal))
+        elif "source" in self.settings.signal_channels:
+            await self._obey(signal, catalog, decoder)
+
+    async def _take_signals(self, decoder: StreamDecoder) -> None:
+        """What came by other channels. It is in the offset before the next one is looked at."""
+        waiting = self._context.signals
+        while not waiting.empty():
+            signal = waiting.get_nowait()
+            async with await connect(self._connection) as sql:
+                await self._obey(signal, Catalog(sql), decoder)
+            border = max(decoder.last_commit or 0, decoder.idle_lsn)
+            if border:
+                await self._store(decoder.offsets.at(border))
+            waiting.task_done()
+
+    async def _obey(self, signal: Signal, catalog: Catalog, decoder: StreamDecoder) -> None:
+        """Carry out what a signal says; one that is malformed is told and passed over, as Debezium does."""
+        snapshots = self._snapshots
+        try:
+            match signal.type:
+                case "execute-snapshot":
+                    request = snapshot_request(signal)
+                    if request.blocking:
+                        self._requests.append(request)
+                    else:
+                        await snapshots.execute(request, await self._captured(catalog))
+                case "stop-snapshot":
+                    snapshots.stop(stopped_collections(signal))
+                case "pause-snapshot":
+                    snapshots.pause()
+                case "resume-snapshot":
+                    snapshots.resume()
+                case "log":
+                    log.info(log_message(signal).replace("{}", str(decoder.offsets.at(decoder.last_commit or 0))))
+                case _:
+                    log.warning("a signal of unknown type is ignored", id=signal.id, type=signal.type, known=", ".join(KNOWN))
+        except SignalError as error:
+            log.warning(str(error))
+
+    async def _captured(self, catalog: Catalog) -> list[str]:
+        return [f"{t.schema}.{t.name}" for t in await catalog.tables() if self._captures(t.schema, t.name)]
+
+    def _publish(self, decoder: StreamDecoder, ready: Ready | None) -> None:
+        if ready is not None:
+            self._progress.rows_total += len(ready.rows)
+            decoder.insert_rows(ready.templates, ready.rows, ready.table, ready.base, time.time_ns())
+
+    async def _blocking(
+        self, sql: psycopg.AsyncConnection, decoder: StreamDecoder, catalog: Catalog, rest: list[bytes], request: SnapshotRequest
+    ) -> AsyncIterator[Batch]:
+        """The stream waits while the tables are read at one point of it; then it goes on from there (rule 7)."""
+        writer = decoder.offsets
+        tables = expand(request.collections, await self._captured(catalog))
+        assert self._identity is not None
+        only = {t: request.condition(t) for t in tables}
+        state = SnapshotState(self.settings.slot, self._identity.system_id, self._identity.timeline, only=only)
+        log.info("blocking snapshot requested", signal=request.id, tables=tables)
+        writer.snapshot = state
+        await self._store(writer.at(max(decoder.last_commit or 0, decoder.idle_lsn)))
+        try:
+            async for batch in self._catch_up_and_snapshot(sql, decoder, catalog, writer, state, rest):
+                yield batch
+        except ConnectionLost:
+            raise  # it goes on after the reconnect, as the offset says
+        except PycdcError as error:
+            log.error("the blocking snapshot failed; streaming goes on", signal=request.id, cause=error.cause or str(error), hint=error.hint)
+            self._notifier.initial(told.ABORTED)
+            decoder.stop_at, decoder.stopped = None, False
+        writer.snapshot = None
+        self._progress.phase = "streaming"
 
     async def _learn(self, decoder: StreamDecoder, catalog: Catalog) -> None:
         relation = decoder.unknown
