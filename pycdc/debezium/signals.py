@@ -76,7 +76,7 @@ def snapshot_request(signal: Signal) -> SnapshotRequest:
         try:
             compile_java(pattern)
         except ValueError as error:
-            raise _error(signal, f"the pattern {pattern!r} does not compile: {error}") from None
+            raise _error(signal, f"the pattern {pattern!r} {error}") from None
     return request
 
 

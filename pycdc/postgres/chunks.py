@@ -8,6 +8,7 @@ Keys travel as the texts that PostgreSQL prints; as quoted literals they take th
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import aclosing
 from typing import Any
 
 import msgspec
@@ -106,7 +107,8 @@ async def _change(conn: psycopg.AsyncConnection, statement: str, settings: Conne
 
 
 async def _all(conn: psycopg.AsyncConnection, query: str, settings: ConnectionSettings) -> list[Row]:
-    return [row async for rows in copy_rows(conn, query, settings=settings) for row in rows]
+    async with aclosing(copy_rows(conn, query, settings=settings)) as pieces:
+        return [row async for rows in pieces for row in rows]
 
 
 def _quoted(table: tuple[str, str]) -> str:

@@ -81,6 +81,7 @@ class StreamDecoder:
         settings: EventSettings,
         offsets: OffsetWriter,
         *,
+        start: int = 0,
         last_commit: int | None = None,
         binary: str = "bytes",
         heartbeats: bool = False,
@@ -95,6 +96,8 @@ class StreamDecoder:
         self.passed: deque[int] = deque(maxlen=_PASSED)
         self._signal_table = signal_table
         self._observed = (0, 0)
+        #: Where the stream begins; the server's first keepalives tell of the slot's restart_lsn, which lies before.
+        self._start = start
         #: End of the last commit that was passed; None before the first since a fresh start.
         self.last_commit = last_commit
         #: Set: `feed` stops before the first Begin whose commit is at or beyond it.
@@ -221,8 +224,9 @@ class StreamDecoder:
     def _keepalive(self, data: bytes) -> None:
         if data[0] != _KEEPALIVE or len(data) < 9:
             raise DecodeError(cause=f"unknown replication message {data[:1]!r}")
-        if not self.in_transaction:
-            self.idle_lsn = _uint64(data, 1)[0]
+        lsn = _uint64(data, 1)[0]
+        if not self.in_transaction and lsn >= self._start:
+            self.idle_lsn = lsn
 
     def _rare(self, kind: int, data: bytes) -> None:
         parsed = pgoutput.decode(data, XLOGDATA_HEADER)

@@ -9,7 +9,8 @@ Memory: one COPY chunk.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
 
 import psycopg
 
@@ -66,7 +67,7 @@ class Snapshot:
         self._any = False
         self._begun = False
 
-    async def batches(self) -> AsyncIterator[Batch]:
+    async def batches(self) -> AsyncGenerator[Batch, None]:
         """All rows in batches; each finished table's offset comes with its last row, the end's with the last batch.
 
         Raises SnapshotError and ConnectionLost.
@@ -84,19 +85,18 @@ class Snapshot:
             self._progress.rows_expected = await self._estimate(table)
             first_of_table = True
             await self._must_be_whole(table)
-            async for rows in copy_rows(self._conn, self._query(table), batch_rows=_ROWS):
-                if not rows:
-                    continue
-                batch = Batch([])
-                if finished is not None:
-                    self._flush_held(batch, b"last_in_data_collection")
-                    self._finish(finished, batch)
-                    finished = None
-                self._progress.rows += len(rows)
-                self._progress.rows_total += len(rows)
-                self._fill(batch, run_of, rows, first_of_table=first_of_table)
-                first_of_table = False
-                yield batch
+            async with aclosing(copy_rows(self._conn, self._query(table), batch_rows=_ROWS)) as pieces:
+                async for rows in pieces:
+                    batch = Batch([])
+                    if finished is not None:
+                        self._flush_held(batch, b"last_in_data_collection")
+                        self._finish(finished, batch)
+                        finished = None
+                    self._progress.rows += len(rows)
+                    self._progress.rows_total += len(rows)
+                    self._fill(batch, run_of, rows, first_of_table=first_of_table)
+                    first_of_table = False
+                    yield batch
             self._progress.tables_done += 1
             self._notify.initial(
                 TABLE_SCAN_COMPLETED, data_collections=listed, scanned_collection=table.id,

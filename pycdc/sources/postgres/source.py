@@ -13,7 +13,8 @@ import random
 import secrets
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from typing import Any, ClassVar
 
 import msgspec
@@ -77,7 +78,7 @@ class PostgresSource:
     def __init__(self, settings: ConfigDef) -> None:
         assert isinstance(settings, PostgresSourceConfig)
         self.settings = settings
-        self._batches: AsyncIterator[Batch] | None = None
+        self._batches: AsyncGenerator[Batch, None] | None = None
         self._repl: ReplicationConnection | None = None
         self._progress = Progress()
         self._context: SourceContext
@@ -137,7 +138,7 @@ class PostgresSource:
 
     async def close(self) -> None:
         if self._batches is not None:
-            await self._batches.aclose()  # type: ignore[attr-defined]
+            await self._batches.aclose()
             self._batches = None
         await self._disconnect()
         if self.settings.slot_drop and self.settings.snapshot_mode != "initial_only":
@@ -146,17 +147,18 @@ class PostgresSource:
 
     # ---- the life of the connection
 
-    async def _forever(self) -> AsyncIterator[Batch]:
+    async def _forever(self) -> AsyncGenerator[Batch, None]:
         """Sessions one after another until all is done or a fault cannot be retried."""
         failures = 0
         while True:
             try:
-                async for batch in self._session():
-                    failures, self._progress.fault = 0, ""
-                    if batch.offset is not None:
-                        self._offset, self._promoted = batch.offset, False
-                    batch.runs += self._notifier.take()
-                    yield batch
+                async with aclosing(self._session()) as batches:
+                    async for batch in batches:
+                        failures, self._progress.fault = 0, ""
+                        if batch.offset is not None:
+                            self._offset, self._promoted = batch.offset, False
+                        batch.runs += self._notifier.take()
+                        yield batch
                 if self._notifier.pending:
                     yield Batch(self._notifier.take())
                 return
@@ -177,23 +179,25 @@ class PostgresSource:
         if repl is not None:
             await repl.close()
 
-    async def _session(self) -> AsyncIterator[Batch]:
+    async def _session(self) -> AsyncGenerator[Batch, None]:
         """From connecting to the end of the connection."""
         sql = await connect(self._connection)
         try:
             await self._initial_statements(sql)
             catalog = Catalog(sql)
             if self.settings.snapshot_mode == "initial_only":
-                async for batch in self._initial_only(sql, catalog):
-                    yield batch
+                async with aclosing(self._initial_only(sql, catalog)) as batches:
+                    async for batch in batches:
+                        yield batch
                 return
             self._repl = await ReplicationConnection.connect(self._connection)
             identity = await self._repl.identify_system()
             self._check_identity(identity)
             await self._ensure_publication(sql, catalog)
             self._warned = True
-            async for batch in self._from_slot(sql, catalog, identity):
-                yield batch
+            async with aclosing(self._from_slot(sql, catalog, identity)) as batches:
+                async for batch in batches:
+                    yield batch
         except psycopg.Error as error:
             raise translate(error, self._connection, "a query failed") from error
         finally:
@@ -275,7 +279,7 @@ class PostgresSource:
 
     # ---- where to begin
 
-    async def _from_slot(self, sql: psycopg.AsyncConnection, catalog: Catalog, identity: SystemIdentity) -> AsyncIterator[Batch]:
+    async def _from_slot(self, sql: psycopg.AsyncConnection, catalog: Catalog, identity: SystemIdentity) -> AsyncGenerator[Batch, None]:
         s, offset = self.settings, self._offset
         slot = await slot_info(sql, s.slot)
         done = offset is not None and snapshot_done(offset)
@@ -321,12 +325,13 @@ class PostgresSource:
             if slot is None
             else self._existing_slot(sql, catalog, identity, slot, offset, snapshot=wanted)
         )
-        async for batch in flow:
-            yield batch
+        async with aclosing(flow) as batches:
+            async for batch in batches:
+                yield batch
 
     async def _new_slot(
         self, sql: psycopg.AsyncConnection, catalog: Catalog, identity: SystemIdentity, *, snapshot: bool
-    ) -> AsyncIterator[Batch]:
+    ) -> AsyncGenerator[Batch, None]:
         """Rule 6: the slot's own exported snapshot is the state that the stream continues."""
         repl = self._connected
         created = await repl.create_slot(self.settings.slot, failover=self.settings.slot_failover, export_snapshot=snapshot)
@@ -334,17 +339,19 @@ class PostgresSource:
         writer = OffsetWriter()
         if snapshot:
             state = SnapshotState(self.settings.slot, identity.system_id, identity.timeline)
-            async for batch in self._snapshot(catalog, writer, state, created.consistent_point, created.snapshot or ""):
-                yield batch
+            async with aclosing(self._snapshot(catalog, writer, state, created.consistent_point, created.snapshot or "")) as batches:
+                async for batch in batches:
+                    yield batch
         await self._attach(created.consistent_point)
-        decoder = self._decoder(writer, None)
-        async for batch in self._stream(sql, decoder, catalog, []):
-            yield batch
+        decoder = self._decoder(writer, created.consistent_point, None)
+        async with aclosing(self._stream(sql, decoder, catalog, [])) as batches:
+            async for batch in batches:
+                yield batch
 
     async def _existing_slot(
         self, sql: psycopg.AsyncConnection, catalog: Catalog, identity: SystemIdentity, slot: SlotInfo,
         offset: Offset | None, *, snapshot: bool,
-    ) -> AsyncIterator[Batch]:  # fmt: skip
+    ) -> AsyncGenerator[Batch, None]:  # fmt: skip
         """Go on from the stored offset, or from the slot's position; a snapshot by rule 7."""
         unfinished = offset if offset is not None and not snapshot_done(offset) else None
         state = snapshot_state(unfinished) if unfinished is not None else None
@@ -367,13 +374,15 @@ class PostgresSource:
                 # before anything is published, so that a crash finds an unfinished snapshot and not a finished one
                 await self._store(writer.at(start))
         await self._attach(start)
-        decoder = self._decoder(writer, start if offset is not None and offset.get("lsn_commit") else None)
+        decoder = self._decoder(writer, start, start if offset is not None and offset.get("lsn_commit") else None)
         rest: list[bytes] = []
         if snapshot and state is not None:
-            async for batch in self._catch_up_and_snapshot(sql, decoder, catalog, writer, state, rest):
+            async with aclosing(self._catch_up_and_snapshot(sql, decoder, catalog, writer, state, rest)) as batches:
+                async for batch in batches:
+                    yield batch
+        async with aclosing(self._stream(sql, decoder, catalog, rest)) as batches:
+            async for batch in batches:
                 yield batch
-        async for batch in self._stream(sql, decoder, catalog, rest):
-            yield batch
 
     @property
     def _connected(self) -> ReplicationConnection:
@@ -399,9 +408,9 @@ class PostgresSource:
         self._connected.status_interval = min(self._connected.status_interval, s.status_interval / 1000)
         log.info("streaming", slot=s.slot, lsn=format_lsn(lsn))
 
-    def _decoder(self, writer: OffsetWriter, last_commit: int | None) -> StreamDecoder:
+    def _decoder(self, writer: OffsetWriter, start: int, last_commit: int | None) -> StreamDecoder:
         decoder = StreamDecoder(
-            self._events, writer, last_commit=last_commit, binary=self.settings.binary,
+            self._events, writer, start=start, last_commit=last_commit, binary=self.settings.binary,
             heartbeats=self.settings.heartbeat_interval > 0, signal_table=self.settings.signal_table,
         )  # fmt: skip
         self._incremental = IncrementalSnapshot(
@@ -437,7 +446,7 @@ class PostgresSource:
 
     async def _snapshot(
         self, catalog: Catalog, writer: OffsetWriter, state: SnapshotState, lsn: int, name: str, last_commit: int | None = None
-    ) -> AsyncIterator[Batch]:
+    ) -> AsyncGenerator[Batch, None]:
         """Read the unfinished tables as of `lsn`; `name` is the exported snapshot, whose exporter stays idle."""
         if self.settings.snapshot_delay:
             await asyncio.sleep(self.settings.snapshot_delay / 1000)
@@ -462,8 +471,9 @@ class PostgresSource:
                 xid=xid, ts_us=ts_us, overrides=lambda table: self._override(table, state),
             )  # fmt: skip
             began = time.monotonic()
-            async for batch in snapshot.batches():
-                yield batch
+            async with aclosing(snapshot.batches()) as batches:
+                async for batch in batches:
+                    yield batch
             self._snapshot_taken = True
             self._notifier.initial(told.COMPLETED)
             log.info("snapshot completed", rows=self._progress.rows_total, seconds=round(time.monotonic() - began, 1))
@@ -487,7 +497,7 @@ class PostgresSource:
         names = ", ".join(f"{quote_name(t.schema)}.{quote_name(t.name)}" for t in tables)
         await conn.execute(f"LOCK TABLE {names} IN ACCESS SHARE MODE".encode())
 
-    async def _initial_only(self, sql: psycopg.AsyncConnection, catalog: Catalog) -> AsyncIterator[Batch]:
+    async def _initial_only(self, sql: psycopg.AsyncConnection, catalog: Catalog) -> AsyncGenerator[Batch, None]:
         """No slot, no publication: one consistent read, then done. An unfinished one starts again from nothing."""
         if self._offset is not None and snapshot_done(self._offset):
             return
@@ -496,13 +506,14 @@ class PostgresSource:
         if row is None:
             raise SnapshotError(cause="the server gave no position")
         state = SnapshotState("", str(row[1]), 0)
-        async for batch in self._snapshot(catalog, OffsetWriter(), state, int(row[0]), ""):
-            yield batch
+        async with aclosing(self._snapshot(catalog, OffsetWriter(), state, int(row[0]), "")) as batches:
+            async for batch in batches:
+                yield batch
 
     async def _catch_up_and_snapshot(
         self, sql: psycopg.AsyncConnection, decoder: StreamDecoder, catalog: Catalog, writer: OffsetWriter,
         state: SnapshotState, rest: list[bytes],
-    ) -> AsyncIterator[Batch]:  # fmt: skip
+    ) -> AsyncGenerator[Batch, None]:  # fmt: skip
         """Rule 7. (a) Stream to about the end of WAL; (b) a temporary slot gives point C1 and snapshot X1; (c) stream
         what committed before C1; (d) read at X1. `rest` gets what was read beyond.
 
@@ -511,8 +522,9 @@ class PostgresSource:
         row = await (await sql.execute("SELECT pg_current_wal_flush_lsn() - '0/0'::pg_lsn")).fetchone()
         target = int(row[0]) if row is not None else 0
         self._progress.phase = "catching up"
-        async for batch in self._until(decoder, catalog, rest, lambda: max(decoder.idle_lsn, decoder.last_commit or 0) >= target):
-            yield batch
+        async with aclosing(self._until(decoder, catalog, rest, lambda: max(decoder.idle_lsn, decoder.last_commit or 0) >= target)) as batches:
+            async for batch in batches:
+                yield batch
         other = await ReplicationConnection.connect(self._connection)
         try:
             # A name of its own each time: after a kill the server may still hold the one before.
@@ -521,17 +533,20 @@ class PostgresSource:
             decoder.stop_at = created.consistent_point
             if decoder.idle_lsn >= created.consistent_point and not decoder.in_transaction:
                 decoder.stopped = True
-            async for batch in self._until(decoder, catalog, rest, lambda: decoder.stopped):
-                yield batch
+            async with aclosing(self._until(decoder, catalog, rest, lambda: decoder.stopped)) as batches:
+                async for batch in batches:
+                    yield batch
             decoder.stop_at, decoder.stopped = None, False
-            async for batch in self._snapshot(
+            reading = self._snapshot(
                 catalog, writer, state, created.consistent_point, created.snapshot or "", decoder.last_commit
-            ):
-                yield batch
+            )
+            async with aclosing(reading) as batches:
+                async for batch in batches:
+                    yield batch
         finally:
             await other.close()
 
-    async def _until(self, decoder: StreamDecoder, catalog: Catalog, rest: list[bytes], enough: Any) -> AsyncIterator[Batch]:
+    async def _until(self, decoder: StreamDecoder, catalog: Catalog, rest: list[bytes], enough: Any) -> AsyncGenerator[Batch, None]:
         """Stream until `enough()`, looked at after every batch and while the stream is silent."""
         while not enough():
             batch = await self._next(decoder, catalog, rest)
@@ -542,7 +557,7 @@ class PostgresSource:
 
     async def _stream(
         self, sql: psycopg.AsyncConnection, decoder: StreamDecoder, catalog: Catalog, rest: list[bytes]
-    ) -> AsyncIterator[Batch]:
+    ) -> AsyncGenerator[Batch, None]:
         """Batches for ever. Heartbeats and idle positions go out between them."""
         s = self.settings
         if s.streaming_delay:
@@ -556,8 +571,9 @@ class PostgresSource:
             if not decoder.in_transaction:
                 await self._take_signals(decoder)
                 while self._requests:
-                    async for read in self._blocking(sql, decoder, catalog, rest, self._requests.popleft()):
-                        yield read
+                    async with aclosing(self._blocking(sql, decoder, catalog, rest, self._requests.popleft())) as batches:
+                        async for read in batches:
+                            yield read
             if s.xmin_interval and time.monotonic() >= xmin_at:
                 await self._fetch_xmin(decoder, sql)
                 xmin_at = time.monotonic() + s.xmin_interval / 1000
@@ -679,7 +695,7 @@ class PostgresSource:
 
     async def _blocking(
         self, sql: psycopg.AsyncConnection, decoder: StreamDecoder, catalog: Catalog, rest: list[bytes], request: SnapshotRequest
-    ) -> AsyncIterator[Batch]:
+    ) -> AsyncGenerator[Batch, None]:
         """The stream waits while the tables are read at one point of it; then it goes on from there (rule 7)."""
         writer = decoder.offsets
         tables = expand(request.collections, await self._captured(catalog))
@@ -690,8 +706,9 @@ class PostgresSource:
         writer.snapshot = state
         await self._store(writer.at(max(decoder.last_commit or 0, decoder.idle_lsn)))
         try:
-            async for batch in self._catch_up_and_snapshot(sql, decoder, catalog, writer, state, rest):
-                yield batch
+            async with aclosing(self._catch_up_and_snapshot(sql, decoder, catalog, writer, state, rest)) as batches:
+                async for batch in batches:
+                    yield batch
         except ConnectionLost:
             raise  # it goes on after the reconnect, as the offset says
         except PycdcError as error:

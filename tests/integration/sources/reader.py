@@ -22,6 +22,10 @@ class Reader:
         self.offsets = []
         self.events = []
         self.confirmed = []
+        #: Put here before or between `until`s; taken when the source has obeyed.
+        self.signals = []
+        #: Values of notifications.
+        self.notes = []
 
     def source(self):
         faults = []
@@ -42,7 +46,9 @@ class Reader:
         async def settle():
             pass
 
-        await source.open(SourceContext("test", "0", load, store, settle))
+        context = SourceContext("test", "0", load, store, settle)
+        await source.open(context)
+        handing = asyncio.ensure_future(self.hand_over(context.signals))
         try:
             async with asyncio.timeout(limit):
                 while not enough(self):
@@ -58,8 +64,17 @@ class Reader:
                         await source.confirm(batch.offset)
                         self.confirmed.append(batch.offset)
         finally:
+            handing.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await source.close()
+
+    async def hand_over(self, queue):
+        while True:
+            while self.signals:
+                queue.put_nowait(self.signals[0])
+                await queue.join()
+                self.signals.pop(0)
+            await asyncio.sleep(0.01)
 
     def keep(self, offset):
         self.offset = dict(offset)
@@ -69,6 +84,12 @@ class Reader:
         if record.value is not None and "op" in record.value:
             value = record.value
             self.events.append((value["op"], value["source"]["table"], record.key, value["after"]))
+        elif record.value is not None and "aggregate_type" in record.value:
+            self.notes.append(record.value)
+
+    def kinds(self):
+        """Types of the notifications of incremental snapshots."""
+        return [n["type"] for n in self.notes if n["aggregate_type"] == "Incremental Snapshot"]
 
     def ops(self, table=None):
         return [(op, (after or key or {}).get("id")) for op, t, key, after in self.events if table in (None, t)]
