@@ -2,7 +2,14 @@
 
 import pytest
 
-from pycdc.debezium.signals import SignalError, SnapshotRequest, expand, log_message, snapshot_request, stopped_collections
+from pycdc.debezium.signals import (
+    SignalError,
+    SnapshotRequest,
+    expand,
+    log_message,
+    snapshot_request,
+    stopped_collections,
+)
 from pycdc.plugins.contracts import Signal
 
 

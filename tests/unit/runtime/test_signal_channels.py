@@ -6,15 +6,13 @@ from pycdc.plugins.contracts import Signal, SignalChannels
 from pycdc.runtime.signals import read_signals, signal_of
 
 
+def json_line(number):
+    return f'{{"id": "{number}", "type": "log"}}\n'
+
+
 async def take(queue):
     async with asyncio.timeout(10):
         return await queue.get()
-
-
-async def gone(path):
-    async with asyncio.timeout(10):
-        while path.read_text():
-            await asyncio.sleep(0.01)
 
 
 async def test_lines_come_one_by_one_and_the_file_is_emptied_behind_them(tmp_path):
@@ -35,7 +33,11 @@ async def test_lines_come_one_by_one_and_the_file_is_emptied_behind_them(tmp_pat
         queue.task_done()
         assert await take(queue) == Signal("3", "log", None)
         queue.task_done()
-        await gone(file)
+        file_again = [json_line(4), json_line(5)]
+        with file.open("a") as more:
+            more.writelines(file_again)
+        assert (await take(queue)).id == "4"
+        assert "".join(file_again) == file.read_text(), "what was taken is gone"
     finally:
         reading.cancel()
         await asyncio.gather(reading, return_exceptions=True)
