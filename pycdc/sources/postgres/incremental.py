@@ -104,7 +104,7 @@ class IncrementalSnapshot:
 
     # ---- what signals ask for
 
-    async def execute(self, request: SnapshotRequest, tables: Sequence[str]) -> None:
+    def execute(self, request: SnapshotRequest, tables: Sequence[str]) -> None:
         """Queue the tables of `request` among the captured `tables`; begin when nothing is under way."""
         begin = not self.state.running
         wanted = expand(request.collections, list(tables))
