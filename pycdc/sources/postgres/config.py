@@ -68,7 +68,7 @@ def _plugin(value: str) -> str:
 class PostgresSourceConfig(ConfigDef):
     """io.debezium.connector.postgresql.PostgresConnector."""
 
-    prefixes = (*PREFIXES, "driver.", "signal.consumer.", "snapshot.select.statement.overrides.", "snapshot.mode.configuration.based.")
+    prefixes = (*PREFIXES, "driver.", "signal.consumer.", "snapshot.select.statement.overrides.", "snapshot.max.threads.multiplier.")
 
     # ---- connection
     topic_prefix = Property[str](
@@ -207,12 +207,28 @@ class PostgresSourceConfig(ConfigDef):
 
     # ---- snapshot
     snapshot_mode = Property[str](
-        "snapshot.mode", one_of("initial", "always", "initial_only", "no_data", "when_needed", "never", "exported"),
+        "snapshot.mode", one_of("initial", "always", "initial_only", "no_data", "when_needed", "configuration_based", "never", "exported"),
         default="initial", importance="HIGH", doc="When rows that are already there are read; never = no_data, exported = initial.",
     )
+    based_on_data = Property[bool](
+        "snapshot.mode.configuration.based.snapshot.data", boolean(), default=False, doc="configuration_based: read rows at every start."
+    )
+    based_on_schema = Property[bool](
+        "snapshot.mode.configuration.based.snapshot.schema", boolean(), default=False, ignored="PostgreSQL needs no schema snapshot", doc="configuration_based."
+    )
+    based_on_stream = Property[bool](
+        "snapshot.mode.configuration.based.start.stream", boolean(), default=False, doc="configuration_based: stream afterwards."
+    )
+    based_on_schema_error = Property[bool](
+        "snapshot.mode.configuration.based.snapshot.on.schema.error", boolean(), default=False, ignored="PostgreSQL needs no schema snapshot", doc="configuration_based."
+    )
+    based_on_data_error = Property[bool](
+        "snapshot.mode.configuration.based.snapshot.on.data.error", boolean(), default=False,
+        doc="configuration_based: read rows anew when the slot no longer holds what follows the stored offset.",
+    )
     snapshot_isolation = Property[str](
-        "snapshot.isolation.mode", one_of("serializable", "repeatable_read", "read_committed", "read_uncommitted"),
-        default="serializable", ignored="a snapshot here is always REPEATABLE READ on an exported snapshot", doc="Isolation.",
+        "snapshot.isolation.mode", one_of("serializable", "repeatable_read", "read_committed", "read_uncommitted"), default="serializable",
+        doc="Of a snapshot without a slot (initial_only); beside a slot it is always REPEATABLE READ at the slot's point.",
     )
     snapshot_locking = Property[str]("snapshot.locking.mode", one_of("none", "shared"), default="none", doc="shared = ACCESS SHARE while reading.")
     snapshot_lock_timeout = Property[int]("snapshot.lock.timeout.ms", integer(0), default=10_000, doc="Limit for those locks, ms.")
@@ -223,7 +239,11 @@ class PostgresSourceConfig(ConfigDef):
     snapshot_fetch = Property[int]("snapshot.fetch.size", integer(1), default=10_240, ignored="rows are streamed by COPY", doc="Rows per fetch.")
     snapshot_delay = Property[int]("snapshot.delay.ms", integer(0), default=0, doc="Pause before the snapshot, ms.")
     streaming_delay = Property[int]("streaming.delay.ms", integer(0), default=0, doc="Pause before streaming, ms.")
-    snapshot_threads = Property[int]("snapshot.max.threads", integer(1), default=1, ignored=_LATER, doc="Parallel snapshot.")
+    snapshot_threads = Property[int](
+        "snapshot.max.threads", integer(1), default=1, doc="Connections that read a snapshot side by side, across tables and within large ones."
+    )
+    threads_multiplier = Property[int]("snapshot.max.threads.multiplier", integer(1), default=1, doc="Ranges of a large table per thread.")
+    legacy_threads = Property[bool]("legacy.snapshot.max.threads", boolean(), default=False, doc="Side by side across tables only.")
 
     # ---- topics
     naming = Property[str]("topic.naming.strategy", one_of(*STRATEGIES), default=STRATEGIES[0], doc="How topics are named.")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+import msgspec
+
 from pycdc.debezium.columns import ColumnRules
 from pycdc.debezium.envelope import EventSettings
 from pycdc.debezium.filters import Filters
@@ -68,6 +70,37 @@ def event_settings(c: PostgresSourceConfig, *, task_id: str, now_ms: int) -> Eve
         adjust_field=FIELD_ADJUSTERS[c.field_adjust],
         context_headers=context,
     )  # fmt: skip
+
+
+class SnapshotPolicy(msgspec.Struct, frozen=True):
+    """What snapshot.mode means. `data`: never, unfinished (when none has been finished) or always (at every start)."""
+
+    data: str
+    stream: bool
+    #: Take a new one when the slot no longer holds what follows the stored offset.
+    when_lost: bool = False
+
+
+def snapshot_policy(c: PostgresSourceConfig) -> SnapshotPolicy:
+    """Source: snapshot.mode, and snapshot.mode.configuration.based.*."""
+    match c.snapshot_mode:
+        case "initial_only":
+            return SnapshotPolicy("unfinished", stream=False)
+        case "always":
+            return SnapshotPolicy("always", stream=True)
+        case "no_data" | "never":
+            return SnapshotPolicy("never", stream=True)
+        case "when_needed":
+            return SnapshotPolicy("unfinished", stream=True, when_lost=True)
+        case "configuration_based":
+            return SnapshotPolicy("always" if c.based_on_data else "never", stream=c.based_on_stream, when_lost=c.based_on_data_error)
+        case _:
+            return SnapshotPolicy("unfinished", stream=True)
+
+
+def parts_per_table(c: PostgresSourceConfig) -> int:
+    """Into how many ranges a large table is split among the readers."""
+    return 1 if c.legacy_threads else c.snapshot_threads * c.threads_multiplier
 
 
 def incremental_settings(c: PostgresSourceConfig) -> IncrementalSettings:

@@ -9,7 +9,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from typing import Final
 
 import psycopg
@@ -26,6 +26,7 @@ from pycdc.postgres.catalog import Catalog
 from pycdc.postgres.copy import snapshot_transaction
 from pycdc.postgres.replication import ReplicationConnection
 from pycdc.postgres.session import quote_name, translate
+from pycdc.sources.postgres import setup
 from pycdc.sources.postgres.session import Session
 from pycdc.sources.postgres.snapshot import Snapshot, snapshot_facts
 from pycdc.sources.postgres.streaming import Streaming
@@ -128,36 +129,56 @@ class Snapshots:
         session = self._session
         if session.settings.snapshot_delay:
             await asyncio.sleep(session.settings.snapshot_delay / 1000)
+        async with AsyncExitStack() as stack:
+            readers = [await self._reader(stack, name or None)]
+            conn = readers[0]
+            try:
+                xid, ts_us = await snapshot_facts(conn)
+                session.notifier.initial(told.STARTED)
+                tables = await self._tables(Catalog(conn), state)
+                readers += await self._more_readers(stack, conn, name)
+                await self._lock(conn, tables)
+                if state.only is not None:
+                    xid = writer.last_xid or xid  # as Debezium shows it: nothing but the stream moves on
+                offset = writer.snapshot_start(lsn, xid, ts_us, state)
+                if first:
+                    # On a slot that existed, events before `lsn` may be in flight: their batches carry the offset.
+                    await session.store(offset)
+                log.info("snapshot started", tables=len(tables), lsn=format_lsn(lsn), finished=len(state.tables), readers=len(readers))
+                snapshot = Snapshot(
+                    readers, tables, session.events, writer, session.progress, session.notifier, lsn=lsn,
+                    last_commit=last_commit if state.only is not None else None, xid=xid, ts_us=ts_us,
+                    parts_per_table=setup.parts_per_table(session.settings), overrides=lambda table: self._override(table, state),
+                )  # fmt: skip
+                began = time.monotonic()
+                async with aclosing(snapshot.batches()) as batches:
+                    async for batch in batches:
+                        yield batch
+            except psycopg.Error as error:
+                raise translate(error, session.connection, "the snapshot failed") from error
+        self.taken = True
+        session.notifier.initial(told.COMPLETED)
+        log.info("snapshot completed", rows=session.progress.rows_total, seconds=round(time.monotonic() - began, 1))
+
+    async def _reader(self, stack: AsyncExitStack, exported: str | None) -> psycopg.AsyncConnection:
+        """A connection inside the snapshot's transaction; it is closed with `stack`."""
+        session = self._session
         conn = await session.another()
-        try:
-            await snapshot_transaction(conn, name or None, settings=session.connection)
-            xid, ts_us = await snapshot_facts(conn)
-            session.notifier.initial(told.STARTED)
-            tables = await self._tables(Catalog(conn), state)
-            await self._lock(conn, tables)
-            if state.only is not None:
-                xid = writer.last_xid or xid  # as Debezium shows it: nothing but the stream moves on
-            offset = writer.snapshot_start(lsn, xid, ts_us, state)
-            if first:
-                # On a slot that existed, events before `lsn` may be in flight: their batches carry the offset.
-                await session.store(offset)
-            log.info("snapshot started", tables=len(tables), lsn=format_lsn(lsn), finished=len(state.tables))
-            snapshot = Snapshot(
-                conn, tables, session.events, writer, session.progress, session.notifier, lsn=lsn,
-                last_commit=last_commit if state.only is not None else None,
-                xid=xid, ts_us=ts_us, overrides=lambda table: self._override(table, state),
-            )  # fmt: skip
-            began = time.monotonic()
-            async with aclosing(snapshot.batches()) as batches:
-                async for batch in batches:
-                    yield batch
-            self.taken = True
-            session.notifier.initial(told.COMPLETED)
-            log.info("snapshot completed", rows=session.progress.rows_total, seconds=round(time.monotonic() - began, 1))
-        except psycopg.Error as error:
-            raise translate(error, session.connection, "the snapshot failed") from error
-        finally:
-            await conn.close()
+        stack.push_async_callback(conn.close)
+        isolation = session.settings.snapshot_isolation.replace("_", " ").upper()
+        await snapshot_transaction(conn, exported, isolation, session.connection)
+        return conn
+
+    async def _more_readers(self, stack: AsyncExitStack, first: psycopg.AsyncConnection, name: str) -> list[psycopg.AsyncConnection]:
+        """Those of snapshot.max.threads beyond the first, which see what it sees."""
+        more = self._session.settings.snapshot_threads - 1
+        if not more:
+            return []
+        if not name:
+            row = await (await first.execute("SELECT pg_export_snapshot()")).fetchone()
+            assert row is not None
+            name = str(row[0])
+        return [await self._reader(stack, name) for _ in range(more)]
 
     async def _tables(self, catalog: Catalog, state: SnapshotState) -> list[Table]:
         """What is to be read, by schema and name as the server sorts bytes."""

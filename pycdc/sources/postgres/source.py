@@ -70,6 +70,7 @@ class PostgresSource:
         self._told_skipped = False
         self._notifier: Notifier
         self._snapshots: Snapshots
+        self._policy = setup.snapshot_policy(settings)
         self._manual = settings.flush_mode == "manual" or not settings.flush_lsn_source
 
     @property
@@ -114,7 +115,7 @@ class PostgresSource:
             await self._batches.aclose()
             self._batches = None
         await self._disconnect()
-        if self.settings.slot_drop and self.settings.snapshot_mode != "initial_only":
+        if self.settings.slot_drop and self._policy.stream:
             async with await connect(self._connection) as sql:
                 await drop_slot(sql, self.settings.slot)
 
@@ -159,7 +160,7 @@ class PostgresSource:
         self._snapshots = Snapshots(session)
         try:
             await session.prepare(sql)
-            if self.settings.snapshot_mode == "initial_only":
+            if not self._policy.stream:
                 flow = self._initial_only()
             else:
                 self._repl = await ReplicationConnection.connect(self._connection)
@@ -185,7 +186,8 @@ class PostgresSource:
         self._offset = offset
 
     async def _initial_only(self) -> AsyncGenerator[Batch, None]:
-        if self._offset is not None and snapshot_done(self._offset):
+        done = self._offset is not None and snapshot_done(self._offset)
+        if self._policy.data == "never" or (done and self._policy.data == "unfinished"):
             return
         self._offset = None
         async with aclosing(self._snapshots.without_slot()) as batches:
@@ -255,15 +257,16 @@ class PostgresSource:
     # ---- where to begin
 
     async def _from_slot(self, session: Session) -> AsyncGenerator[Batch, None]:
-        s, offset, sql = self.settings, self._offset, session.sql
+        s, offset, sql, policy = self.settings, self._offset, session.sql, self._policy
         slot = await slot_info(sql, s.slot)
         done = offset is not None and snapshot_done(offset)
+        lost = False
         if slot is not None and slot.lost:
-            if s.snapshot_mode != "when_needed":
+            if not policy.when_lost:
                 require_usable(slot, s.slot, s.dbname)  # raises
             log.warning("the slot lost WAL; dropping it and taking a new snapshot", slot=s.slot, cause=slot.lost)
             await drop_slot(sql, s.slot)
-            slot, offset, done = None, None, False
+            slot, offset, done, lost = None, None, False, True
         if slot is not None and slot.confirmed_flush_lsn is None and not slot.lost:
             # our own creation of a moment ago, before a kill: it goes on in the server until its point is found.
             # An offset of before that point would later look older than the slot.
@@ -275,23 +278,23 @@ class PostgresSource:
         if slot is not None:
             # a busy one may be our own walsender of a moment ago: attaching to it is tried again
             require_usable(msgspec.structs.replace(slot, active_pid=None), s.slot, s.dbname)
-        elif offset is not None and s.snapshot_mode not in ("when_needed", "always"):
+        elif offset is not None and not policy.when_lost and policy.data != "always":
             require_usable(None, s.slot, s.dbname)  # raises
         seen = reached(offset) if offset is not None else None
         if slot is not None and seen is not None and seen < (slot.confirmed_flush_lsn or 0):
-            if s.snapshot_mode != "when_needed":
+            if not policy.when_lost:
                 require_covers(slot, seen)  # raises
             log.warning("the slot is ahead of the stored offset; taking a new snapshot", slot=s.slot)
-            offset, done = None, False
+            offset, done, lost = None, False, True
         if slot is None:
             # Nothing continues: a new slot begins where its snapshot is. The offset is forgotten here as well, or
             # the snapshot's first rows would go out before an offset that says so (rule 6).
+            lost |= offset is not None and policy.when_lost
             self._offset, offset, done = None, None, False
         unfinished = snapshot_state(offset) if offset is not None and not done else None
         blocking = unfinished is not None and unfinished.only is not None
-        wanted = blocking or (
-            s.snapshot_mode != "no_data" and (not done or (s.snapshot_mode == "always" and not self._snapshot_taken))
-        )
+        due = {"never": False, "unfinished": not done, "always": not done or not self._snapshot_taken}
+        wanted = blocking or lost or due[policy.data]
         if not wanted and not self._told_skipped:
             self._told_skipped = True
             self._notifier.initial(told.SKIPPED)

@@ -24,6 +24,8 @@ class Reader:
         self.confirmed = []
         #: Put here before or between `until`s; taken when the source has obeyed.
         self.signals = []
+        #: source.snapshot of the rows of snapshots.
+        self.snapshots = []
         #: Values of notifications.
         self.notes = []
 
@@ -83,6 +85,8 @@ class Reader:
     def take(self, record):
         if record.value is not None and "op" in record.value:
             value = record.value
+            if value["op"] == "r":
+                self.snapshots.append(value["source"]["snapshot"])
             self.events.append((value["op"], value["source"]["table"], record.key, value["after"]))
         elif record.value is not None and "aggregate_type" in record.value:
             self.notes.append(record.value)
