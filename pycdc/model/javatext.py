@@ -12,6 +12,8 @@ from typing import Any
 from pycdc.model.schema import Schema
 
 _FLOAT32 = struct.Struct("<f")
+#: Below it a float32 has fewer digits.
+_SMALLEST_NORMAL = 1.1754943508222875e-38
 
 
 def float32(value: float) -> float:
@@ -30,13 +32,17 @@ def narrow(number: int, bits: int) -> int:
 
 def double_text(value: float) -> str:
     """Double.toString: `1.0E10`, `100000.0`, `-0.0`, `NaN`, `Infinity`."""
-    return _java(repr(value))
+    text = repr(value)
+    # Of the decimals with two digits, the nearest: 5e-324 is 4.9E-324. It matters where a digit is much, near zero.
+    if text[-4:-1] == "-32" and float(two := f"{value:.1e}") == value:
+        text = two
+    return _java(text)
 
 
 def float_text(value: float) -> str:
     """Float.toString of the nearest float32: the fewest digits that read back as the same float32."""
     nearest = float32(value)
-    for digits in (6, 7, 8, 9):
+    for digits in (6, 7, 8, 9) if not -_SMALLEST_NORMAL < nearest < _SMALLEST_NORMAL else range(2, 10):
         shortest = f"{nearest:.{digits}g}"
         if _FLOAT32.unpack(_FLOAT32.pack(float(shortest)))[0] == nearest:
             break

@@ -68,7 +68,7 @@ def with_source_type(resolved: ResolvedColumn, column: Column, *, comment: bool 
     name = column.type.name.upper()
     stream = _source(column, name, shape.length, shape.scale, comment=comment)
     serial = column.default is not None and "nextval(" in column.default
-    variable = column.type.name in ("numeric", "_numeric") and column.typmod == -1
+    variable = column.type.name == "numeric" and column.typmod == -1
     snapshot = _source(
         column, _SERIAL.get(column.type.name, name) if serial else name,
         0 if variable else shape.length, None if variable else shape.scale, comment=comment,

@@ -16,6 +16,7 @@ import msgspec
 from pycdc.debezium.types.calendar import (
     DAY,
     Cache,
+    hybrid_days,
     iso_date,
     iso_time,
     iso_timestamp,
@@ -207,7 +208,14 @@ def _read_micros(text: bytes) -> int:
     except (KeyError, ValueError, OverflowError):
         if text in _INFINITE:
             return 9223372036825200000 if text == b"infinity" else -9223372036832400000
-        return moment(text).total
+        return _in_long(moment(text).total)
+
+
+def _in_long(micros: int) -> int:
+    """Beyond 294247 Java's seconds stay at the highest long, and the fraction carries them over."""
+    seconds, fraction = divmod(micros, 1_000_000)
+    highest = max(_LONG_MIN, min(seconds * 1_000_000, _LONG_MAX))
+    return (highest + fraction - _LONG_MIN) % (1 << 64) + _LONG_MIN
 
 
 def _to_nanos(micros: int) -> int:
@@ -232,7 +240,7 @@ def _to_millis(micros: int) -> int:
 
 _read_millis = _timestamp_reader(_to_millis, 9223372036825200, -9223372036832400)
 _MICRO_TIMESTAMP = _TimestampForm(
-    _logical("int64", _DEBEZIUM + "MicroTimestamp"), _read_micros, int,
+    _logical("int64", _DEBEZIUM + "MicroTimestamp"), _read_micros, _in_long,
     infinite={"infinity": -9223372036853775810, "-infinity": _LONG_MIN},
 )  # fmt: skip
 _MILLI_TIMESTAMP = _TimestampForm(_logical("int64", _DEBEZIUM + "Timestamp"), _read_millis, _to_millis)
@@ -252,6 +260,18 @@ _TIMESTAMPS = {
 }
 
 
+def _element_of(form: _TimestampForm) -> Read:
+    """Inside arrays the JDBC driver reads dates of before 1582 by the Julian calendar."""
+
+    def read(text: bytes) -> Any:
+        if text in _INFINITE or (len(text) >= 19 and text[:4] > b"1582" and text[4] == 45):
+            return form.read(text)
+        when = moment(text)
+        return form.of(hybrid_days(when.days) * DAY + when.micros)
+
+    return read
+
+
 def timestamp(shape: Shape, settings: TypeSettings) -> Entry:
     form = _TIMESTAMPS.get(settings.time) or (_MILLI_TIMESTAMP if shape.scale <= 3 else _MICRO_TIMESTAMP)
 
@@ -262,6 +282,7 @@ def timestamp(shape: Shape, settings: TypeSettings) -> Entry:
 
     return Entry(
         schema=form.schema, read=form.read, fallback=form.fallback, default=default, generated="1970-01-01",
+        element=_element_of(form),
     )  # fmt: skip
 
 
@@ -271,8 +292,12 @@ def timestamp(shape: Shape, settings: TypeSettings) -> Entry:
 def timestamptz(shape: Shape, _: TypeSettings) -> Entry:
     """In UTC, the fraction as wide as the column's precision."""
     digits = shape.scale
+    read = _zoned_reader(digits)
+    # In arrays the driver's instants go through Java's calendar, which loses the era; this is its smallest.
+    lowest = f"+292269055-12-02T23:00:00{'.' + '0' * digits if digits else ''}Z"
     return Entry(
-        schema=_logical("string", _DEBEZIUM + "ZonedTimestamp"), read=_zoned_reader(digits),
+        schema=_logical("string", _DEBEZIUM + "ZonedTimestamp"), read=read,
+        element=lambda text: lowest if text == b"-infinity" else read(text.removesuffix(b" BC")),
         fallback="1970-01-01T00:00:00Z",
         default=lambda literal: iso_timestamp(moment(literal.encode()).total, digits), generated="1970-01-01",
     )  # fmt: skip
