@@ -207,6 +207,10 @@ class ConfigDef:
     def check(self, faults: list[Fault]) -> None:
         """Rules between properties. Called only when every single value is right."""
 
+    def named_prefixes(self) -> tuple[str, ...]:
+        """Beginnings of further keys that this configuration names itself, and whose checks are its own."""
+        return ()
+
     def warnings(self) -> Iterator[str]:
         """What is accepted but should be known: deprecated ways, options without effect. Never values."""
         return iter(())

@@ -152,6 +152,12 @@ class SourceConnectorConfig(ConnectorConfig):
 
     prefixes = (*ConnectorConfig.prefixes, "topic.creation.")
 
+    tolerance = Property[str](
+        "errors.tolerance", one_of("none", "all"), default="none",
+        doc="What a record does that a transform or converter cannot take: none stops the task, all leaves it out, counted.",
+    )
+    log_errors = Property[bool]("errors.log.enable", boolean(), default=False, doc="Log what is left out: table, position and cause.")
+
     exactly_once = Property[str](
         "exactly.once.support", _once("required", "requested"), default="requested", doc="Whether exactly-once delivery is demanded."
     )

@@ -80,6 +80,15 @@ class _Part(msgspec.Struct, frozen=True):
     captured: bool
 
 
+class Signature(msgspec.Struct, frozen=True):
+    """What templates were made for: kind of change, old image (K, O or none), columns that are unavailable."""
+
+    op: str
+    old: str = ""
+    unavailable: frozenset[int] = frozenset()
+    key_change: bool = False
+
+
 class TableEvents:
     """Schemas and templates of one relation."""
 
@@ -93,7 +102,7 @@ class TableEvents:
         by_name = {p.column.name: p for p in parts if p is not None}
         self._key_parts = [by_name[n] for n in settings.keys.columns(table) if n in by_name]
         self._make_schemas()
-        self._cache: dict[object, Templates] = {}
+        self._cache: dict[Signature, Templates] = {}
 
     def _part(self, index: int, column: Column) -> _Part | None:
         s = self.settings
@@ -214,17 +223,26 @@ class TableEvents:
         return tuple(p.name for p in self._parts)
 
     @property
+    def captured_columns(self) -> list[tuple[int, str]]:
+        """Place in the row and name of the columns that events show."""
+        return [(p.index, p.column.name) for p in self._parts]
+
+    def places(self, column: str) -> list[int]:
+        """Where a column is in the row; empty when the table has none of that name."""
+        return [i for i, c in enumerate(self.table.columns) if c.name == column]
+
+    @property
     def row_base(self) -> int:
         """Where the system texts begin when there is one image in the row."""
         return self.width
 
     def insert(self) -> Templates:
         """Rows: new, system."""
-        return self._cached(CREATE, lambda: (self._after_record(CREATE, self.width, frozenset()),))
+        return self._cached(Signature(CREATE), lambda: (self._after_record(CREATE, self.width, frozenset()),))
 
     def read(self) -> Templates:
         """Rows: new, system; from a snapshot."""
-        return self._cached(READ, self._read)
+        return self._cached(Signature(READ), self._read)
 
     def _read(self) -> Templates:
         leaf = system_leaf(self.width)
@@ -253,23 +271,25 @@ class TableEvents:
             before = self._image(self.width) if old == "O" else None
             return (self._after_record(UPDATE, self.width * 2 if old else self.width, unavailable, before),)
 
-        return self._cached((UPDATE, old, unavailable), make)
+        return self._cached(Signature(UPDATE, old, unavailable), make)
 
     def key_change(self, old: str, unavailable: frozenset[int]) -> Templates:
-        """Rows: new, old, system. Delete of the old key, tombstone, create of the new one."""
+        """Rows: new, old, system. Delete of the old key, tombstone, create of the new one; each unless it is skipped."""
 
         def make() -> Templates:
             base = self.width * 2
             new_key = Header(HEADER_NEW_KEY, self.key_schema, self._key(0))
             old_key = Header(HEADER_OLD_KEY, self.key_schema, self._key(self.width, old=old))
-            create = self._after_record(CREATE, base, unavailable, None, old_key, second=True)
-            return (*self._deletes(old, self.width, base, new_key), create)
+            deletes = () if DELETE in self.settings.skipped else self._deletes(old, self.width, base, new_key)
+            if CREATE in self.settings.skipped:
+                return deletes
+            return (*deletes, self._after_record(CREATE, base, unavailable, None, old_key, second=bool(deletes)))
 
-        return self._cached(("key change", old, unavailable), make)
+        return self._cached(Signature(UPDATE, old, unavailable, key_change=True), make)
 
     def delete(self, old: str) -> Templates:
         """Rows: old, system."""
-        return self._cached((DELETE, old), lambda: self._deletes(old, 0, self.width))
+        return self._cached(Signature(DELETE, old), lambda: self._deletes(old, 0, self.width))
 
     def _deletes(self, old: str, base: int, system: int, *headers: Header) -> Templates:
         before = self._image(base) if old == "O" else self._identity_image(base)
@@ -286,9 +306,18 @@ class TableEvents:
             record = self._record(None, self._envelope(TRUNCATE, None, None, system_leaf(0)))
             return (record.replace(key_schema=None),)
 
-        return self._cached(TRUNCATE, make)
+        return self._cached(Signature(TRUNCATE), make)
 
-    def _cached(self, signature: object, make: Any) -> Templates:
+    def signature(self, templates: Templates) -> Signature | None:
+        """What these templates of ours were made for; None when they are not ours (any more)."""
+        return next((s for s, made in self._cache.items() if made is templates), None)
+
+    def with_unavailable(self, signature: Signature, unavailable: frozenset[int]) -> Templates:
+        """The templates of an update that leaves only these columns unavailable."""
+        make = self.key_change if signature.key_change else self.update
+        return make(signature.old, unavailable)
+
+    def _cached(self, signature: Signature, make: Any) -> Templates:
         known = self._cache.get(signature)
         if known is None:
             if len(self._cache) >= 1024:  # signatures of unavailable columns: 2^n in theory, few in life

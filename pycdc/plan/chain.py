@@ -6,7 +6,9 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from pycdc.errors import PycdcError, RecordError
 from pycdc.model.record import Record
+from pycdc.model.template import NeedsValue
 from pycdc.plugins.contracts import Transform
 
 
@@ -32,9 +34,16 @@ class Chain:
     def apply(self, record: Record) -> Record | None:
         """The record after every transform, or None when one dropped it."""
         for link in self.links:
-            if link.predicate is not None and link.predicate(record) is link.negate:
-                continue
-            changed = link.transform.apply(record)
+            try:
+                if link.predicate is not None and link.predicate(record) is link.negate:
+                    continue
+                changed = link.transform.apply(record)
+            except (PycdcError, NeedsValue):
+                raise
+            except Exception as error:
+                # a transform of the user's own; its message may hold a row's values, so only its kind is told
+                name = type(link.transform).__qualname__
+                raise RecordError(f"the transform {name} failed", cause=type(error).__name__) from error
             if changed is None:
                 return None
             record = changed

@@ -45,6 +45,8 @@ class Outcome(msgspec.Struct):
     readable_rows: int = 0
     mismatches: int = 0
     dropped: int = 0
+    #: Records that could not be made and were left out.
+    refused: int = 0
 
 
 class _Plan(msgspec.Struct):
@@ -83,11 +85,14 @@ class Encoder:
         chain: Chain | None = None,
         *,
         unrepresentable: Unrepresentable = refuse,
+        tolerate: Callable[[RecordError], bool] = lambda _error: False,
         report: Callable[[str, str], None] = lambda _event, _detail: None,
     ) -> None:
         self.key, self.value, self.header = key, value, header
         self.chain = chain or Chain()
         self.unrepresentable = unrepresentable
+        #: Asked about a record that cannot be made: True leaves it out.
+        self.tolerate = tolerate
         self.report = report
         self.outcome = Outcome()
         self._plans: dict[int, tuple[Record, _Plan | None]] = {}
@@ -242,7 +247,10 @@ class Encoder:
             )
         except RecordError as error:
             error.where = where
-            raise
+            if not self.tolerate(error):
+                raise
+            self.outcome.refused += 1
+            return None
 
     def _bytes(self, converter: Converter, topic: str, schema: Any, value: Any) -> bytes | None:
         pieces: list[Piece] = []

@@ -68,12 +68,21 @@ class Progress(msgspec.Struct):
     rows: int = 0
     rows_expected: int = 0
     rows_total: int = 0
+    #: Rows read so far, by table; the tables that are captured; how the snapshot ended: completed, aborted, skipped.
+    by_table: dict[str, int] = {}
+    captured: int = 0
+    ended: str = ""
+    #: Seconds (monotonic) at which it began, and how long it took.
+    began: float = 0.0
+    seconds: float = 0.0
     #: LSN up to which the source has read, and the end of the server's WAL as last heard of.
     read_lsn: int = 0
     server_lsn: int = 0
     reconnects: int = 0
     #: Why the server is being waited for; empty while changes flow.
     fault: str = ""
+    #: Further labels of its metrics.
+    labels: dict[str, str] = {}
 
 
 class Signal(msgspec.Struct, frozen=True):
@@ -137,6 +146,10 @@ class Source(Protocol):
     @property
     def conversion_failure(self) -> str:
         """What a value without representation does: fail, or null with (warn) or without (skip) a log line."""
+
+    @property
+    def event_failure(self) -> str:
+        """What an event that cannot be made does: fail, or be left out with (warn) or without (skip) a log line."""
 
     @property
     def queue_bytes(self) -> int:

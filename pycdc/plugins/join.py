@@ -281,7 +281,7 @@ class _Join:
             if p.ignored and p.name in texts and self._is_told(prefix + p.name, settings, p):
                 self.warnings.append(f"{prefix}{p.name} has no effect: {p.ignored}")
         self._known.update(prefix + k for k in extra)
-        self._prefixes.extend(prefix + k for k in definition.prefixes)
+        self._prefixes.extend(prefix + k for k in (*definition.prefixes, *settings.named_prefixes()))
         if not faults:
             self.warnings.extend(f"{prefix.rstrip('.')}: {w}" if prefix else w for w in settings.warnings())
         return settings

@@ -56,6 +56,11 @@ class Catalog:
             indexes_of[row[0]].append(_IndexRow(*row[1:]))
         return {r[0]: _table(r, columns_of[r[0]], indexes_of[r[0]], types) for r in relations}
 
+    async def row_estimates(self, oids: Sequence[int]) -> dict[int, int]:
+        """Rows of these tables as the planner counts them; -1 where it has not looked yet."""
+        query: LiteralString = "SELECT oid::int8, reltuples::int8 FROM pg_catalog.pg_class WHERE oid = ANY(%s::oid[])"
+        return dict(await self._rows(query, (list(oids),)))
+
     async def types(self, oids: Iterable[int]) -> dict[int, TypeInfo]:
         """The types with these OIDs, with their elements and bases; unknown ones are missing."""
         rows = {row[0]: row for row in await self._rows(_TYPES, (list(oids),))}

@@ -9,19 +9,21 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from pycdc.errors import ConnectionLost, PycdcError, ServerError
+from pycdc.errors import ConnectionLost, PycdcError, RecordError, ServerError
 from pycdc.kafka.murmur2 import PrefixHash
+from pycdc.model.envelope import CREATE, DELETE, OP, UPDATE
 from pycdc.model.ledger import Ledger
 from pycdc.model.template import Leaf
 from pycdc.plan import Chain, Encoded, Encoder, Link
 from pycdc.plan.encoder import refuse
-from pycdc.plugins.contracts import Offset, Progress, Signalled, Source, SourceContext
+from pycdc.plugins.contracts import Offset, Progress, Run, Signalled, Source, SourceContext
 from pycdc.runtime.health import Health
 from pycdc.runtime.http import serving
 from pycdc.runtime.signals import read_signals
@@ -80,6 +82,9 @@ class SourceTask:
         self.rebuilds = 0
         self.confirmed_lsn = 0
         self.records_by_topic: dict[str, int] = {}
+        #: Changes by op (c, u, d, r ...), and transactions begun.
+        self.ops: Counter[str] = Counter()
+        self.transactions = 0
         self._sequence = 0
         self._started = False
         self._storing = asyncio.Lock()
@@ -199,8 +204,10 @@ class SourceTask:
             if batch is None:
                 return
             for run in batch.runs:
+                self.count(run)
                 for encoded in self._encoder.encode(run):
                     await self._append(encoded)
+            self.transactions += len(batch.begins)
             if batch.offset is not None:
                 self.ledger.mark(self._sequence, batch.offset)
             self.bytes_read += batch.size
@@ -209,6 +216,12 @@ class SourceTask:
             self._on_batch(self)
             if self.sender.buffered_bytes > self._queue_bytes:
                 await self.sender.room(self._queue_bytes)
+
+    def count(self, run: Run) -> None:
+        value = run.templates[0].value
+        op = value.get(OP) if type(value) is dict else None
+        if op is not None:
+            self.ops[op] += len(run.rows)
 
     async def _append(self, encoded: Encoded) -> None:
         topic = encoded.topic
@@ -333,10 +346,19 @@ def make_encoder(plan: SourcePlan, source: Source, metrics: SourceMetrics) -> En
     def report(what: str, where: str) -> None:
         log.error(what, where=where)
 
+    def tolerate(error: RecordError) -> bool:
+        """errors.tolerance=all, or the source's own setting. Counted, and told unless it is to be skipped."""
+        if plan.connector.tolerance != "all" and source.event_failure == "fail":
+            return False
+        metrics.errors += 1
+        if source.event_failure == "warn" or plan.connector.log_errors:
+            log.warning("an event is left out", where=error.where, what=error.what, cause=error.cause)
+        return True
+
     chain = Chain([Link(s.transform, s.predicate, s.negate) for s in plan.transforms])
     return Encoder(
         plan.key_converter, plan.value_converter, plan.header_converter, chain,
-        unrepresentable=refuse if source.conversion_failure == "fail" else null, report=report,
+        unrepresentable=refuse if source.conversion_failure == "fail" else null, tolerate=tolerate, report=report,
     )  # fmt: skip
 
 
@@ -390,6 +412,11 @@ class Observer:
         m.snapshot_running = int(p.phase == "snapshot")
         m.snapshot_tables, m.snapshot_tables_left = p.tables, p.tables - p.tables_done
         m.snapshot_rows, m.snapshot_rows_expected = p.rows_total, p.rows_expected
+        m.snapshot_by_table, m.snapshot_seconds, m.captured_tables = p.by_table, int(p.seconds), p.captured
+        m.snapshot_completed, m.snapshot_aborted = int(p.ended == "completed"), int(p.ended == "aborted")
+        m.snapshot_skipped = int(p.ended == "skipped")
+        m.creates, m.updates, m.deletes = task.ops[CREATE], task.ops[UPDATE], task.ops[DELETE]
+        m.transactions, m.filtered, m.tags = task.transactions, task.encoder.outcome.dropped, p.labels
         if p.fault:
             self.health.retrying(ConnectionLost(p.fault))
         elif p.phase != "starting":

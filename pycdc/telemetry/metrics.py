@@ -25,6 +25,8 @@ class SourceMetrics:
     connector: str
     server: str = ""
     plugin: str = "postgres"
+    #: Labels that the user adds to Debezium's metrics (custom.metric.tags).
+    tags: dict[str, str] = field(default_factory=dict)
     rows: int = 0
     bytes: int = 0
     batches: int = 0
@@ -59,6 +61,11 @@ class SourceMetrics:
     snapshot_rows_expected: int = 0
     #: Rows read by the snapshot, by table.
     snapshot_by_table: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def queue_left(self) -> int:
+        """Bytes that may still be read before the stream has to wait; Debezium counts events here."""
+        return max(0, self.queue_limit - self.queue_bytes)
 
     @property
     def lag_bytes(self) -> int:
@@ -113,6 +120,9 @@ _DEBEZIUM: Final = (
     ("CurrentQueueSizeInBytes", "queue_bytes", _BOTH),
     ("Connected", "connected", ("streaming",)),
     ("MilliSecondsBehindSource", "behind_ms", ("streaming",)),
+    ("CapturedTables", "captured_tables", _BOTH),
+    ("QueueTotalCapacity", "queue_limit", _BOTH),
+    ("QueueRemainingCapacity", "queue_left", _BOTH),
     ("NumberOfCommittedTransactions", "transactions", ("streaming",)),
     ("TotalTableCount", "snapshot_tables", ("snapshot",)),
     ("RemainingTableCount", "snapshot_tables_left", ("snapshot",)),
@@ -210,26 +220,30 @@ def _debezium(sources: list[SourceMetrics]) -> Iterator[Metric]:
     """All gauges: a JMX exporter cannot know which attributes only grow, and `_total` would change the name."""
     from prometheus_client.core import GaugeMetricFamily
 
-    labels = ("plugin", "name", "context")
+    tags = sorted({tag for s in sources for tag in s.tags})
+    labels = ("plugin", "name", "context", *tags)
+
+    def values(s: SourceMetrics, context: str, *more: str) -> tuple[str, ...]:
+        return (s.plugin, s.server or s.connector, context, *(s.tags.get(tag, "") for tag in tags), *more)
+
     for attribute, ours, contexts in _DEBEZIUM:
         metric = GaugeMetricFamily(f"debezium_metrics_{attribute}", f"Debezium's {attribute}.", labels=labels)
         for s in sources:
             for context in contexts:
-                metric.add_metric((s.plugin, s.server or s.connector, context), getattr(s, ours))
+                metric.add_metric(values(s, context), getattr(s, ours))
         yield metric
     since = GaugeMetricFamily(
         "debezium_metrics_MilliSecondsSinceLastEvent", "Debezium's MilliSecondsSinceLastEvent.", labels=labels
     )
     rows = GaugeMetricFamily(
-        "debezium_metrics_RowsScanned", "Debezium's RowsScanned.", labels=("plugin", "name", "context", "table")
+        "debezium_metrics_RowsScanned", "Debezium's RowsScanned.", labels=(*labels, "table")
     )
     now = time.time_ns() // 1_000_000
     for s in sources:
-        name = s.server or s.connector
         for context in _BOTH:
-            since.add_metric((s.plugin, name, context), now - s.last_event_ms if s.last_event_ms else -1)
+            since.add_metric(values(s, context), now - s.last_event_ms if s.last_event_ms else -1)
         for table, count in s.snapshot_by_table.items():
-            rows.add_metric((s.plugin, name, "snapshot", table), count)
+            rows.add_metric(values(s, "snapshot", table), count)
     yield since
     yield rows
 

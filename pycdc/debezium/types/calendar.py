@@ -83,6 +83,11 @@ def hybrid_days(days: int) -> int:
     return 365 * y + y // 4 + (153 * (month + (-3 if month > 2 else 9)) + 2) // 5 + day - 719_471
 
 
+def shown_days(days: int) -> int:
+    """A date's days when java.sql.Date has held it: the ten days that the calendar skipped in 1582 move on by ten."""
+    return days + 10 if _GREGORIAN - 10 <= days < _GREGORIAN else days
+
+
 def offset_seconds(text: bytes) -> int:
     """`+02`, `-15:59` or `+01:02:03` -> seconds east of UTC."""
     parts = [int(p) for p in text[1:].split(b":")]

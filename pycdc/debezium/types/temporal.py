@@ -23,6 +23,7 @@ from pycdc.debezium.types.calendar import (
     moment,
     offset_seconds,
     plain_day,
+    shown_days,
 )
 from pycdc.debezium.types.entry import Entry, Read, Shape, TypeSettings
 from pycdc.model.schema import Schema
@@ -47,7 +48,8 @@ def _date_reader(infinity: int, minus_infinity: int, *, ignore_era: bool) -> Rea
     def read(text: bytes) -> int:
         if text in special:
             return special[text]
-        return plain_day(text) if len(text) == 10 else moment(text, ignore_era=ignore_era).days
+        days = plain_day(text) if len(text) == 10 else moment(text, ignore_era=ignore_era).days
+        return shown_days(days) if ignore_era else days
 
     return Cache(read).__getitem__
 
@@ -60,9 +62,12 @@ def _iso_date_reader(infinity: str, minus_infinity: str, *, ignore_era: bool) ->
     special = {b"infinity": infinity, b"-infinity": minus_infinity}
 
     def read(text: bytes) -> str:
-        if len(text) == 10 and text[4] == text[7] == 45:
+        if len(text) == 10 and text[4] == text[7] == 45 and not (ignore_era and text[:7] == b"1582-10"):
             return text.decode() + "Z"
-        return special.get(text) or iso_date(moment(text, ignore_era=ignore_era).days) + "Z"
+        if text in special:
+            return special[text]
+        days = moment(text, ignore_era=ignore_era).days
+        return iso_date(shown_days(days) if ignore_era else days) + "Z"
 
     return read
 

@@ -145,6 +145,10 @@ class StreamDecoder:
         self._relations[self.unknown.oid] = _Relation(self.unknown, events, self.settings.skipped, self._signal_table)
         self.unknown = None
 
+    def events_of(self, name: str) -> TableEvents | None:
+        """The events of the relation schema.table as its last Relation had it."""
+        return next((r.events for r in self._relations.values() if r.name == name), None)
+
     def forget(self) -> None:
         """The catalog changed under us: every relation is looked up again when its Relation comes."""
         self._relations.clear()
@@ -327,7 +331,7 @@ class StreamDecoder:
 
     def _update(self, data: bytes, relation: _Relation) -> None:
         events = relation.events
-        if events is None or not relation.update:
+        if events is None:
             return
         kind, pos = data[30], 31
         old_row: list[bytes | None] = []
@@ -347,11 +351,16 @@ class StreamDecoder:
             return
         changed = bool(old) and events.key_changed(row, old_row, old)
         row += old_row
-        self._op = "u"
         base = relation.width * 2 if old else relation.width
         if changed:
-            self._emit(events.key_change(old, unavailable), row, data, relation.name, base, twice=True)
-        else:
+            # these are a delete and a create: skipped.operations looks at them, not at the update
+            templates = events.key_change(old, unavailable)
+            if templates:
+                both = not self.settings.skipped & {"c", "d"}
+                self._op = "u"
+                self._emit(templates, row, data, relation.name, base, twice=both)
+        elif relation.update:
+            self._op = "u"
             self._emit(events.update(old, unavailable), row, data, relation.name, base)
 
     @staticmethod

@@ -25,12 +25,23 @@ DEFAULT_QUEUE_BYTES = 64 << 20
 
 
 def connection(c: PostgresSourceConfig, application_name: str) -> ConnectionSettings:
-    """`application_name` shows in pg_stat_replication and pg_stat_activity."""
+    """`application_name` shows in pg_stat_replication and pg_stat_activity, unless driver.ApplicationName says another."""
+    driver = c.with_prefix("driver.")
+    limit = driver.get("connectTimeout") or driver.get("loginTimeout") or ""
+    sslmode = c.sslmode
+    if (c.sslfactory or "").endswith("NonValidatingFactory") and sslmode in ("verify-ca", "verify-full"):
+        sslmode = "require"
     return ConnectionSettings(
         host=c.hostname, port=c.port, user=c.user, password=c.login_password, dbname=c.dbname,
-        sslmode=c.sslmode, sslcert=c.sslcert, sslkey=c.sslkey, sslpassword=c.sslpassword, sslrootcert=c.sslrootcert,
-        tcp_keepalive=c.tcp_keepalive, application_name=application_name[:63],
+        sslmode=sslmode, sslcert=c.sslcert, sslkey=c.sslkey, sslpassword=c.sslpassword, sslrootcert=c.sslrootcert,
+        tcp_keepalive=c.tcp_keepalive, application_name=(driver.get("ApplicationName") or application_name)[:63],
+        connect_timeout=int(limit) if limit.isdigit() and int(limit) else 10,
     )  # fmt: skip
+
+
+def with_time_limit(settings: ConnectionSettings, c: PostgresSourceConfig) -> ConnectionSettings:
+    """For the connection of catalog queries: database.query.timeout.ms. Snapshots have no such limit."""
+    return msgspec.structs.replace(settings, options={**settings.options, "statement_timeout": str(c.query_timeout)})
 
 
 def run_id(now_ms: int) -> str:

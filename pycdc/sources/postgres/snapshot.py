@@ -105,6 +105,7 @@ class Snapshot:
         progress = self._progress
         progress.phase = "snapshot"
         progress.tables, progress.tables_done = len(self._tables), 0
+        progress.by_table = dict.fromkeys((t.id for t in self._tables), 0)
         pieces = self._one_by_one() if len(self._readers) == 1 else self._side_by_side()
         async with aclosing(pieces) as read:
             async for reading, rows in read:
@@ -120,6 +121,7 @@ class Snapshot:
                 progress.table, progress.rows = reading.table.id, reading.rows + len(rows)
                 progress.rows_expected = reading.expected
                 progress.rows_total += len(rows)
+                progress.by_table[reading.table.id] = progress.rows
                 self._fill(batch, reading, rows)
                 yield batch
         last = Batch([])

@@ -150,15 +150,17 @@ class Snapshots:
                     last_commit=last_commit if state.only is not None else None, xid=xid, ts_us=ts_us,
                     parts_per_table=setup.parts_per_table(session.settings), overrides=lambda table: self._override(table, state),
                 )  # fmt: skip
-                began = time.monotonic()
+                session.progress.began, session.progress.ended = time.monotonic(), ""
                 async with aclosing(snapshot.batches()) as batches:
                     async for batch in batches:
+                        session.progress.seconds = time.monotonic() - session.progress.began
                         yield batch
             except psycopg.Error as error:
+                session.progress.ended = "aborted"
                 raise translate(error, session.connection, "the snapshot failed") from error
-        self.taken = True
+        self.taken, session.progress.ended = True, "completed"
         session.notifier.initial(told.COMPLETED)
-        log.info("snapshot completed", rows=session.progress.rows_total, seconds=round(time.monotonic() - began, 1))
+        log.info("snapshot completed", rows=session.progress.rows_total, seconds=round(session.progress.seconds, 1))
 
     async def _reader(self, stack: AsyncExitStack, exported: str | None) -> psycopg.AsyncConnection:
         """A connection inside the snapshot's transaction; it is closed with `stack`."""
@@ -192,6 +194,10 @@ class Snapshots:
         names = [
             t for t in await catalog.tables() if self._session.captures(t.schema, t.name) and wanted(f"{t.schema}.{t.name}")
         ]
+        order = self._session.settings.snapshot_order
+        if order != "disabled":
+            counts = await catalog.row_estimates([t.oid for t in names])
+            names.sort(key=lambda t: counts.get(t.oid, 0), reverse=order == "descending")
         loaded = await catalog.load([t.oid for t in names])
         return [loaded[t.oid] for t in names if t.oid in loaded and loaded[t.oid].columns]
 

@@ -28,6 +28,7 @@ from pycdc.model.javaregex import NameFilter, split_list
 from pycdc.model.lsn import format_lsn
 from pycdc.plugins.contracts import Batch, Offset, Progress, SignalChannels, SourceContext
 from pycdc.postgres.catalog import TableName
+from pycdc.postgres.identity import set_identities
 from pycdc.postgres.publication import add_tables_statement, ensure_publication, unpublished
 from pycdc.postgres.replication import ReplicationConnection, SystemIdentity
 from pycdc.postgres.session import ConnectionSettings, connect, translate
@@ -62,7 +63,8 @@ class PostgresSource:
         self._identity: SystemIdentity | None = None
         #: Tables that are named but missing have been warned of.
         self._warned = False
-        #: The server has another timeline than the offset is from: only the slot's position is sure (rule 4).
+        #: Only the slot's position is sure: the server has another timeline than the offset is from (rule 4), or the
+        #: user trusts the slot alone (offset.mismatch.strategy).
         self._promoted = False
         #: The newest commit border handed out; where a reconnect resumes.
         self._offset: Offset | None = None
@@ -82,6 +84,10 @@ class PostgresSource:
         return self.settings.conversion_failure
 
     @property
+    def event_failure(self) -> str:
+        return self.settings.event_failure
+
+    @property
     def signal_channels(self) -> SignalChannels | None:
         return setup.signal_channels(self.settings)
 
@@ -95,6 +101,7 @@ class PostgresSource:
         """Reads the stored offset; connections are made by the first `read`."""
         self._context = context
         self._progress = context.progress
+        self._progress.labels = self.settings.metric_tags
         self._events = setup.event_settings(self.settings, task_id=context.task_id, now_ms=time.time_ns() // 1_000_000)
         self._connection = setup.connection(self.settings, f"pycdc {context.connector}")
         self._notifier = setup.notifier(self.settings)
@@ -155,7 +162,7 @@ class PostgresSource:
 
     async def _session(self) -> AsyncGenerator[Batch, None]:
         """From connecting to the end of the connection."""
-        sql = await connect(self._connection)
+        sql = await connect(setup.with_time_limit(self._connection, self.settings))
         session = Session(self.settings, self._events, self._connection, self._context, self._notifier, sql, self._store)
         self._snapshots = Snapshots(session)
         try:
@@ -167,6 +174,8 @@ class PostgresSource:
                 session.identity = await self._repl.identify_system()
                 self._check_identity(session.identity)
                 await self._ensure_publication(session)
+                if self.settings.identity_autoset:
+                    await self._set_identities(session)
                 self._warned = True
                 flow = self._from_slot(session)
             async with aclosing(flow) as batches:
@@ -222,6 +231,8 @@ class PostgresSource:
         existing = await session.catalog.tables()
         self._warn_of_unmatched(existing)
         tables = [t for t in existing if session.captures(t.schema, t.name)]
+        self._progress.captured = len(tables)
+        self._guard(len(tables))
         info = await ensure_publication(
             session.sql, s.publication, s.autocreate, tables,  # type: ignore[arg-type]
             publish=operations, via_partition_root=s.via_root, settings=self._connection,
@@ -229,6 +240,28 @@ class PostgresSource:
         missing = [] if s.autocreate == "no_tables" else await unpublished(session.sql, info, tables)
         if missing:
             self._tell_unpublished(missing)
+
+    def _guard(self, count: int) -> None:
+        """guardrail.collections.max."""
+        s = self.settings
+        if not s.guardrail or count <= s.guardrail:
+            return
+        if s.guardrail_action == "fail":
+            raise ServerError(
+                f"{count} tables would be captured, more than guardrail.collections.max={s.guardrail}", where=self._connection.where,
+                hint="narrow table.include.list, or raise the limit",
+            )  # fmt: skip
+        if not self._warned:
+            log.warning("more tables are captured than guardrail.collections.max", tables=count, limit=s.guardrail)
+
+    async def _set_identities(self, session: Session) -> None:
+        """replica.identity.autoset.values."""
+        named = [
+            t.oid for t in await session.catalog.tables()
+            if session.captures(t.schema, t.name) and self.settings.identity_autoset.value(f"{t.schema}.{t.name}")
+        ]  # fmt: skip
+        tables = await session.catalog.load(named)
+        await set_identities(session.sql, self.settings.identity_autoset, list(tables.values()), self._connection)
 
     def _tell_unpublished(self, missing: Sequence[TableName]) -> None:
         """The server sends no change of them, and says nothing. Where the user named tables, that is an error."""
@@ -282,10 +315,20 @@ class PostgresSource:
             require_usable(None, s.slot, s.dbname)  # raises
         seen = reached(offset) if offset is not None else None
         if slot is not None and seen is not None and seen < (slot.confirmed_flush_lsn or 0):
-            if not policy.when_lost:
+            if s.mismatch in ("trust_slot", "trust_greater_lsn"):
+                log.warning(
+                    "the slot is ahead of the stored offset; going on from the slot, what lies between is not delivered",
+                    slot=s.slot, offset=format_lsn(seen), confirmed=format_lsn(slot.confirmed_flush_lsn or 0), strategy=s.mismatch,
+                )  # fmt: skip
+                self._promoted = True
+            elif policy.when_lost:
+                log.warning("the slot is ahead of the stored offset; taking a new snapshot", slot=s.slot)
+                offset, done, lost = None, False, True
+            else:
                 require_covers(slot, seen)  # raises
-            log.warning("the slot is ahead of the stored offset; taking a new snapshot", slot=s.slot)
-            offset, done, lost = None, False, True
+        elif slot is not None and s.mismatch == "trust_slot" and seen is not None and seen > (slot.confirmed_flush_lsn or seen):
+            log.info("offset.mismatch.strategy=trust_slot: reading again from the slot's position", slot=s.slot)
+            self._promoted = True
         if slot is None:
             # Nothing continues: a new slot begins where its snapshot is. The offset is forgotten here as well, or
             # the snapshot's first rows would go out before an offset that says so (rule 6).
@@ -298,6 +341,7 @@ class PostgresSource:
         if not wanted and not self._told_skipped:
             self._told_skipped = True
             self._notifier.initial(told.SKIPPED)
+            self._progress.ended = "skipped"
         flow = (
             self._new_slot(session, snapshot=wanted)
             if slot is None
@@ -310,8 +354,9 @@ class PostgresSource:
     async def _new_slot(self, session: Session, *, snapshot: bool) -> AsyncGenerator[Batch, None]:
         """Rule 6: the slot's own exported snapshot is the state that the stream continues."""
         created = await self._connected.create_slot(
-            self.settings.slot, failover=self.settings.slot_failover, export_snapshot=snapshot
-        )
+            self.settings.slot, failover=self.settings.slot_failover, export_snapshot=snapshot,
+            time_limit=self.settings.creation_timeout or None, observer=session.sql,
+        )  # fmt: skip
         log.info("slot created", slot=self.settings.slot, lsn=format_lsn(created.consistent_point))
         writer = OffsetWriter()
         if snapshot:

@@ -25,6 +25,7 @@ from pycdc.sources.postgres import setup
 from pycdc.sources.postgres.decoder import StreamDecoder
 from pycdc.sources.postgres.incremental import IncrementalSnapshot, Ready
 from pycdc.sources.postgres.relations import merge
+from pycdc.sources.postgres.reselect import Reselector
 from pycdc.sources.postgres.session import Session
 
 log = structlog.get_logger(__name__)
@@ -63,6 +64,9 @@ class Streaming:
         #: What was read beyond a point at which the decoder stopped.
         self._rest: list[bytes] = []
         self._idle_sent = 0
+        self._reselector = (
+            None if s.reselect is None else Reselector(s.reselect, session.sql, session.connection, decoder.events_of)
+        )
 
     @property
     def position(self) -> int:
@@ -142,7 +146,10 @@ class Streaming:
             decoder.observe(self._chunks.observe)
         if self._chunks.waiting_for is not None and not decoder.in_transaction:
             self._publish(await self._chunks.reached(self.position))
-        return decoder.take()
+        batch = decoder.take()
+        if self._reselector is not None:
+            await self._reselector.complete(batch)
+        return batch
 
     async def _learn(self) -> None:
         """Tell the decoder the relation that it met."""

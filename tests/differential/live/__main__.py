@@ -9,6 +9,7 @@ tests/differential/cases, with its seed. Ends with 1 when there was one. Needs J
 from __future__ import annotations
 
 import argparse
+import contextlib
 import random
 import shutil
 import sys
@@ -18,8 +19,6 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent / "tools")]
-
-import contextlib
 
 import capture  # noqa: E402
 import pycdc_driver  # noqa: E402

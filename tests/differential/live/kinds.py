@@ -1,7 +1,8 @@
 """PostgreSQL types for generated tables, each with literals worth trying. A literal is text in quotes, or NULL.
 
 Left out are what docs/differences.md or the captures name as broken in Debezium itself: `name` columns, domains
-over enums, refcursor, arrays of several dimensions, negative numeric scales.
+over enums, refcursor, arrays of several dimensions, negative numeric scales. Floats that Java before 19 prints with
+a digit too many (JDK-4511638) are left out as well.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ CREATE DOMAIN posposint AS posint;
 _INTS2 = ("0", "1", "-1", "32767", "-32768")
 _INTS4 = ("0", "7", "-1", "2147483647", "-2147483648")
 _INTS8 = ("0", "42", "-1", "9223372036854775807", "-9223372036854775808")
-_FLOATS = ("0", "-0", "1.5", "0.1", "1e10", "1e-7", "3.4028235e38", "-1.17549435e-38", "NaN", "Infinity", "-Infinity", "100000", "1234567.9", "16777217")
+_FLOATS = ("0", "-0", "1.5", "0.1", "1e10", "1e-7", "3.4028235e38", "NaN", "Infinity", "-Infinity", "100000", "1234567.9", "16777217")
 _DOUBLES = (*_FLOATS, "1.7976931348623157e308", "5e-324", "9007199254740993", "0.30000000000000004", "123456789012345680")
 _NUMERICS = ("0", "1.50", "-0.001", "123456789012345678901234567890.123456789", "NaN", "1e-10", "99999", "-5", "1000000")
 _SCALED = ("0", "1.5", "-1.25", "999.99", "-999.99", "0.01")
@@ -84,7 +85,8 @@ def _array(kind: Kind) -> Kind:
         escaped = literal.replace("\\", "\\\\").replace('"', '\\"')
         return f'"{escaped}"'
 
-    each = [element(lit) for lit in kind.literals]
+    # a NaN in numeric[] as strings makes the whole array null in Debezium
+    each = [element(lit) for lit in kind.literals if not (kind.sql.startswith("numeric") and lit == "NaN")]
     # ltree[] with a null, and with more than one element in the stream, breaks in Debezium
     null = () if kind.sql == "ltree" else ("{NULL}", "{" + each[0] + ",NULL}")
     pairs = () if kind.sql == "ltree" else tuple("{" + ",".join(pair) + "}" for pair in itertools.pairwise(each))

@@ -89,7 +89,7 @@ class Pair:
         finally:
             run.clean_up()
         if golden["status"]["tasks"] == ["FAILED"]:
-            raise OriginalFailed((golden["trace"] or "")[:2000])
+            raise OriginalFailed(golden["trace"] or "")
         self.records += sum(map(len, golden["records"].values()))
         options = argparse.Namespace(bytes=True, any_version=False, skip={"offsets", "publications", "publication_tables"})
         found: list[str] = compare.Compare(golden, candidate, options).run().diffs

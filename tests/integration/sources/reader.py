@@ -24,6 +24,8 @@ class Reader:
         self.confirmed = []
         #: Put here before or between `until`s; taken when the source has obeyed.
         self.signals = []
+        #: (op, prefix) of logical messages.
+        self.messages = []
         #: source.snapshot of the rows of snapshots.
         self.snapshots = []
         #: Values of notifications.
@@ -83,7 +85,9 @@ class Reader:
         self.offsets.append(self.offset)
 
     def take(self, record):
-        if record.value is not None and "op" in record.value:
+        if record.value is not None and "message" in record.value:
+            self.messages.append(("m", record.value["message"]["prefix"]))
+        elif record.value is not None and "op" in record.value:
             value = record.value
             if value["op"] == "r":
                 self.snapshots.append(value["source"]["snapshot"])

@@ -1,7 +1,10 @@
 """What the encoder does with the records of one row when transforms drop, route or stamp some of them."""
 
+import pytest
+
 from pycdc.converters.json import JsonConverter, JsonConverterConfig
 from pycdc.converters.simple_header import SimpleHeaderConverter, SimpleHeaderConverterConfig
+from pycdc.errors import RecordError
 from pycdc.model.record import Record
 from pycdc.model.schema import INT64, STRING, struct
 from pycdc.model.template import Form, Leaf, Reader
@@ -56,3 +59,39 @@ def test_times_of_neighbours_stay_with_their_records():
 def test_a_time_that_needs_no_row_is_not_lost_by_a_plan():
     found, _ = encode(lambda r: r.replace(timestamp=7), (CHANGE,), [(b"1",), (b"2",)])
     assert [e.timestamps for e in found] == [[7, 7]]
+
+
+def fails_for_two(record):
+    if record.value["id"] == 2:
+        raise KeyError("a row's value")
+    return record.replace(timestamp=None)
+
+
+def tolerant(errors):
+    def converter(is_key):
+        return JsonConverter(JsonConverterConfig.of(schemas_enable=False), is_key=is_key)
+
+    header = SimpleHeaderConverter(SimpleHeaderConverterConfig.of(), is_key=False)
+    step = Step(fails_for_two)
+    step.moves_only = False
+    chain = Chain([Link(step)])
+    return Encoder(converter(True), converter(False), header, chain, tolerate=lambda e: errors.append(e) or True)
+
+
+def test_a_transform_that_raises_is_named_with_the_row_and_without_its_values():
+    encoder = tolerant([])
+    encoder.tolerate = lambda _: False
+    with pytest.raises(RecordError) as error:
+        encoder.encode(Run((CHANGE,), [(b"1", b"77"), (b"2", b"78")], "public.t", 1))
+    assert error.value.where == "public.t, LSN 78"
+    assert "Step" in error.value.what
+    assert error.value.cause == "KeyError"
+
+
+def test_a_tolerated_record_is_left_out_and_counted():
+    errors = []
+    encoder = tolerant(errors)
+    found = encoder.encode(Run((CHANGE,), [(b"1", b"77"), (b"2", b"78"), (b"3", b"79")], "public.t", 1))
+    assert [list(e.values) for e in found] == [[b'{"id":1,"op":"d"}', b'{"id":3,"op":"d"}']]
+    assert [e.where for e in errors] == ["public.t, LSN 78"]
+    assert encoder.outcome.refused == 1

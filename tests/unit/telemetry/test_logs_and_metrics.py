@@ -102,6 +102,15 @@ def test_debeziums_names() -> None:
     assert 'debezium_metrics_SnapshotRunning{context="snapshot",name="srv",plugin="postgres"}' in found
 
 
+def test_labels_of_the_user_stand_on_every_metric_of_debeziums() -> None:
+    found = series(SourceMetrics("a", tags={"env": "prod"}), SourceMetrics("b", tags={"team": "x"}))
+    names = [n for n in found if n.startswith("debezium_metrics_Connected")]
+    assert sorted(names) == [
+        'debezium_metrics_Connected{context="streaming",env="",name="b",plugin="postgres",team="x"}',
+        'debezium_metrics_Connected{context="streaming",env="prod",name="a",plugin="postgres",team=""}',
+    ]
+
+
 def test_before_the_first_event_the_lag_is_unknown_not_zero() -> None:
     found = series(SourceMetrics("shop"))
     labels = '{context="streaming",name="shop",plugin="postgres"}'
