@@ -54,6 +54,12 @@ TABLE: Final[Mapping[Kind, Mapping[str, str]]] = {
     CONVERTER: {
         "org.apache.kafka.connect.json.JsonConverter": "pycdc.converters.json:JsonConverter",
         "org.apache.kafka.connect.storage.StringConverter": "pycdc.converters.string:StringConverter",
+        "org.apache.kafka.connect.converters.ShortConverter": "pycdc.converters.numbers:ShortConverter",
+        "org.apache.kafka.connect.converters.IntegerConverter": "pycdc.converters.numbers:IntegerConverter",
+        "org.apache.kafka.connect.converters.LongConverter": "pycdc.converters.numbers:LongConverter",
+        "org.apache.kafka.connect.converters.FloatConverter": "pycdc.converters.numbers:FloatConverter",
+        "org.apache.kafka.connect.converters.DoubleConverter": "pycdc.converters.numbers:DoubleConverter",
+        "org.apache.kafka.connect.converters.BooleanConverter": "pycdc.converters.numbers:BooleanConverter",
         "org.apache.kafka.connect.storage.SimpleHeaderConverter": "pycdc.converters.simple_header:SimpleHeaderConverter",
         "org.apache.kafka.connect.converters.ByteArrayConverter": "pycdc.converters.bytes:ByteArrayConverter",
     },

@@ -50,9 +50,15 @@ def truncated(resolved: ResolvedColumn, column: Column, length: int) -> Resolved
     """Values cut to `length` UTF-16 code units, or bytes; half a surrogate pair is dropped."""
     if shape_of(column).length <= length:
         return resolved
+    before = resolved
     resolved = _with_parameter(resolved, "truncateLength", str(length))
     if resolved.schema.type == "string":
-        return _changed(resolved, lambda value: _cut(value, length), unavailable=lambda value: _cut(value, length))
+        resolved = _changed(resolved, lambda value: _cut(value, length), unavailable=lambda value: _cut(value, length))
+    if _is_variable(column):
+        # the snapshot's column has no length: nothing of it is cut
+        return msgspec.structs.replace(
+            resolved, snapshot_schema=before.snapshot_schema or before.schema, snapshot_reader=before.snapshot_reader
+        )
     if resolved.schema.type == "bytes" and resolved.schema.name is None:
         return _changed(resolved, lambda value: value[:length], unavailable=lambda value: value)
     return resolved
@@ -68,7 +74,7 @@ def with_source_type(resolved: ResolvedColumn, column: Column, *, comment: bool 
     name = column.type.name.upper()
     stream = _source(column, name, shape.length, shape.scale, comment=comment)
     serial = column.default is not None and "nextval(" in column.default
-    variable = column.type.name == "numeric" and column.typmod == -1
+    variable = _is_variable(column)
     snapshot = _source(
         column, _SERIAL.get(column.type.name, name) if serial else name,
         0 if variable else shape.length, None if variable else shape.scale, comment=comment,
@@ -77,6 +83,11 @@ def with_source_type(resolved: ResolvedColumn, column: Column, *, comment: bool 
     return msgspec.structs.replace(
         resolved, schema=schema, snapshot_schema=None if snapshot == stream else _appended(resolved.schema, snapshot)
     )
+
+
+def _is_variable(column: Column) -> bool:
+    """Numeric without precision: 131089 digits to the stream, none to the JDBC driver's metadata."""
+    return column.type.name == "numeric" and column.typmod == -1
 
 
 Parameters = tuple[tuple[str, str], ...]
