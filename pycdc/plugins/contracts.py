@@ -16,6 +16,7 @@ from pycdc.config.definition import ConfigDef
 from pycdc.model.change import Changes, Rows
 from pycdc.model.record import Record
 from pycdc.model.schema import Schema
+from pycdc.model.table import Column, Table
 from pycdc.model.template import Row
 
 #: Source partition and source offset as Connect stores them, JSON values only.
@@ -248,6 +249,30 @@ class Predicate(Protocol):
     def __init__(self, settings: ConfigDef) -> None: ...
 
     def test(self, record: Record) -> bool: ...
+
+
+class ColumnForm(msgspec.Struct, frozen=True):
+    """How a custom converter shows a column: the field's schema, and what makes its value of PostgreSQL's text.
+
+    A NULL stays null, without a call. `convert` raises ValueError for a text that has no value.
+    """
+
+    schema: Schema
+    convert: Callable[[str], Any]
+
+
+class CustomConverter(Protocol):
+    """Shows columns of the user's choice in another way than Debezium does (property `converters`).
+
+    In place of Debezium's Java interface of that name: `NAME.type` is `module:Class` or an entry point of the
+    group `pycdc.custom_converters`, the other `NAME.*` properties are its options.
+    """
+
+    def __init__(self, options: Mapping[str, str]) -> None:
+        """Raises ValueError that says which option is wrong."""
+
+    def form_of(self, table: Table, column: Column) -> ColumnForm | None:
+        """None leaves the column as it is. Asked once per table and column, and again when they change."""
 
 
 async def no_topic_id(_topic: str) -> str:

@@ -2,8 +2,8 @@
 
 A connector, converter, transform or predicate is found by its original's full name, by that name's last
 part where it is unique (as Connect's plugin aliases), by a short native name, or through an entry point of
-the groups `pycdc.connectors`, `.converters`, `.transforms` and `.predicates`. Nothing is imported to list
-names: start-up pays only for what the configuration names.
+the groups `pycdc.connectors`, `.converters`, `.transforms`, `.predicates` and `.custom_converters`, or as
+`module:Class`. Nothing is imported to list names: start-up pays only for what the configuration names.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ SINK: Final = "sink"
 CONVERTER: Final = "converter"
 TRANSFORM: Final = "transform"
 PREDICATE: Final = "predicate"
+CUSTOM: Final = "custom converter"
 
 _POSTGRES = "pycdc.sources.postgres:PostgresSource"
 _POSTGRES_SINK = "pycdc.sinks.postgres:PostgresSink"
@@ -83,6 +84,7 @@ TABLE: Final[Mapping[Kind, Mapping[str, str]]] = {
             }.items()
         },
     },
+    CUSTOM: {},
     PREDICATE: {
         f"{_KAFKA}.predicates.{name}": f"pycdc.transforms.predicates:{name}"
         for name in ("HasHeaderKey", "RecordIsTombstone", "TopicNameMatches")
@@ -106,6 +108,7 @@ _GROUPS: Final = {
     CONVERTER: "pycdc.converters",
     TRANSFORM: "pycdc.transforms",
     PREDICATE: "pycdc.predicates",
+    CUSTOM: "pycdc.custom_converters",
 }
 
 #: A method that tells connectors of one group apart.
@@ -130,6 +133,8 @@ def load(kind: Kind, name: str) -> type[Any]:
     for point in _points(kind):
         if point.name == full:
             return _loaded(point, kind)
+    if re.fullmatch(r"[\w.]+:\w+", full):
+        return _loaded(EntryPoint(full, full, _GROUPS[kind]), kind)
     raise UnknownClass(_unknown(kind, full))
 
 
@@ -169,6 +174,8 @@ def _unknown(kind: Kind, name: str) -> str:
         if kind in (SOURCE, SINK) and other != kind and _is(other, name):
             return f"is a {other} connector: start it with `pycdc {other}`"
     later = [full for full, k in LATER.items() if k == kind and name in (full, full.rpartition(".")[2])]
+    if kind == CUSTOM:
+        return "is no Python class: give module:Class, or the name of an entry point of pycdc.custom_converters (docs/custom-converters.md)"
     names = available(kind)
     listed = f"available: {', '.join(names) if names else 'none'}"
     if later:

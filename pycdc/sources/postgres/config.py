@@ -16,6 +16,8 @@ from pycdc.debezium.keys import KeyRules
 from pycdc.debezium.topics import STRATEGIES
 from pycdc.errors import Fault
 from pycdc.model.javaregex import NameFilter, compile_java, split_list
+from pycdc.plugins import registry
+from pycdc.plugins.contracts import CustomConverter
 from pycdc.postgres.identity import IdentityRules
 from pycdc.sources.postgres.moot import MootProperties
 from pycdc.sources.postgres.reselect import CLASS, OPTIONS, ReselectRules
@@ -334,8 +336,30 @@ class PostgresSourceConfig(MootProperties):
             return ReselectRules.parse(self.with_prefix(f"{name}."))
         return None
 
+    converters = Property[tuple[str, ...]](
+        "converters", words(), default=(), doc="Names of custom converters; `NAME.type` is a Python class as `module:Class`, see docs/custom-converters.md."
+    )
+
+    def custom_converters(self) -> list[CustomConverter]:
+        """New instances. Raises ValueError; `check` has told which."""
+        return [self._custom(name) for name in self.converters]
+
+    def _custom(self, name: str) -> CustomConverter:
+        options = self.with_prefix(f"{name}.")
+        made: CustomConverter = registry.load(registry.CUSTOM, options.pop("type", ""))(options)
+        return made
+
+    def _check_converters(self, faults: list[Fault]) -> None:
+        for name in self.converters:
+            try:
+                self._custom(name)
+            except registry.UnknownClass as error:
+                faults.append(Fault(f"{name}.type", str(error), self.raw.get(f"{name}.type")))
+            except ValueError as error:
+                faults.append(Fault(f"{name}.*", str(error)))
+
     def named_prefixes(self) -> tuple[str, ...]:
-        return tuple(f"{name}." for name in self.post_processors)
+        return tuple(f"{name}." for name in (*self.post_processors, *self.converters))
 
     def _check_post_processors(self, faults: list[Fault]) -> None:
         for number, name in enumerate(self.post_processors):
@@ -348,9 +372,6 @@ class PostgresSourceConfig(MootProperties):
             except ValueError as error:
                 faults.append(Fault(f"{name}.{str(error).split()[0]}", str(error)))
             faults += [Fault(f"{name}.{option}", "is no option of it") for option in options if option not in OPTIONS]
-
-    # ---- not yet
-    custom_converters = OptionalText("converters", text(), ignored=_LATER, doc="Custom converters.")
 
     def warnings(self) -> Iterator[str]:
         known = ("driver.connectTimeout", "driver.loginTimeout", "driver.ApplicationName")
@@ -379,6 +400,7 @@ class PostgresSourceConfig(MootProperties):
         except ValueError as error:
             faults.append(Fault("column.*", str(error)))
         self._check_post_processors(faults)
+        self._check_converters(faults)
         if "kafka" in self.signal_channels and not self.signal_bootstrap:
             faults.append(Fault(type(self).signal_bootstrap.name, "is required by the signal channel kafka"))
         if "sink" in self.notification_channels and not self.notification_topic:

@@ -69,6 +69,7 @@ def event_settings(c: PostgresSourceConfig, *, task_id: str, now_ms: int) -> Eve
         columns=ColumnRules(
             types, ColumnRules.parse(c.raw),
             propagate_columns=c.propagate_columns, propagate_types=c.propagate_types, comments=c.comments,
+            custom=c.custom_converters(),
         ),
         filters=_filters(c),
         keys=c.key_columns,

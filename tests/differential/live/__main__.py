@@ -24,9 +24,9 @@ import capture  # noqa: E402
 import pycdc_driver  # noqa: E402
 from generate import Case, generate, setup_sql, steps_sql  # noqa: E402
 from pair import ORIGINAL, OURS, InvalidCase, OriginalFailed, Pair  # noqa: E402
-from recapture import Connect  # noqa: E402
 from shrink import shrink  # noqa: E402
 
+from pycdc.servers.connect import Connect  # noqa: E402
 from pycdc.servers.kafka import Kafka  # noqa: E402
 from pycdc.servers.postgres import Postgres  # noqa: E402
 

@@ -1,0 +1,76 @@
+"""A real Kafka Connect worker with the real Debezium in it, for comparisons and hand-over tests. Quick to start.
+
+Needs Java and the jars of both (`python -m pycdc.servers --debezium`). Its offsets, configurations and statuses
+lie in the topics connect-offsets, connect-configs and connect-status of the broker.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from pycdc.servers.kafka import jars
+from pycdc.servers.process import ServerFailed, free_port, require, tail, wait_for
+
+
+class Connect:
+    """A Kafka Connect worker with the Debezium of the captures, quick to start."""
+
+    def __init__(self, folder: Path, bootstrap: str) -> None:
+        self.folder, self.bootstrap, self.port = folder, bootstrap, free_port()
+        self.log = folder / "connect.log"
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Raises ServerFailed."""
+        java, home = require("java", "apt-get install openjdk-17-jre-headless"), jars(debezium=True)
+        self.folder.mkdir()
+        properties, log4j = self.folder / "connect.properties", self.folder / "log4j.properties"
+        log4j.write_text("log4j.rootLogger=WARN, out\nlog4j.appender.out=org.apache.log4j.ConsoleAppender\n"
+                         "log4j.appender.out.layout=org.apache.log4j.SimpleLayout\n")  # fmt: skip
+        converter = "org.apache.kafka.connect.json.JsonConverter"
+        stores = {"offset": "connect-offsets", "config": "connect-configs", "status": "connect-status"}
+        lines = [f"bootstrap.servers={self.bootstrap}", "group.id=live", f"plugin.path={home / 'plugins'}",
+                 f"listeners={self.url}", f"key.converter={converter}", f"value.converter={converter}",
+                 "offset.flush.interval.ms=300", "scheduled.rebalance.max.delay.ms=0",
+                 "offset.storage.partitions=1", "status.storage.partitions=1"]  # fmt: skip
+        for store, topic in stores.items():
+            lines += [f"{store}.storage.topic={topic}", f"{store}.storage.replication.factor=1"]
+        properties.write_text("\n".join(lines) + "\n")
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [java, "-Xmx1g", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", f"-Dlog4j.configuration=file:{log4j}",
+                 "-cp", f"{home / 'libs'}/*", "org.apache.kafka.connect.cli.ConnectDistributed", str(properties)],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            )  # fmt: skip
+        wait_for(self._answers, 120, "Kafka Connect does not start", self.log)
+
+    def _answers(self) -> bool:
+        if self.process.poll() is not None:
+            raise ServerFailed("Kafka Connect ended at its start", hint=tail(self.log))
+        try:
+            with urllib.request.urlopen(f"{self.url}/connectors", timeout=5) as answer:
+                return bool(answer.read())
+        except OSError:
+            return False
+
+    def call(self, method: str, path: str, body: Any = None) -> Any:
+        """One request of the REST API; the answer's JSON or None. Raises OSError."""
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(f"{self.url}{path}", data, {"Content-Type": "application/json"}, method=method)
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            text = answer.read()
+            return json.loads(text) if text else None
+
+    def stop(self) -> None:
+        """By kill -9."""
+        process: subprocess.Popen[bytes] | None = getattr(self, "process", None)
+        if process is not None:
+            process.kill()
+            process.wait()
