@@ -48,7 +48,7 @@ def reference(name: str | None, folder: str | None) -> None:
         for page in pages():
             path = Path(folder) / f"{page.file}.md"
             path.parent.mkdir(parents=True, exist_ok=True)
-            text = markdown(page.title, page.definition, page.names, page.intro)
+            text = markdown(page.title, page.definition, page.names, page.intro) + _older(page.definition)
             path.write_text(f"{_WRITTEN}\n\n{text}", encoding="utf-8")
             click.echo(path)
     elif name is None:
@@ -60,6 +60,17 @@ def reference(name: str | None, folder: str | None) -> None:
             raise click.BadParameter(f"no page {name!r}; there are: {', '.join(p.file for p in pages())}")
         for page in found:
             click.echo(markdown(page.title, page.definition, page.names, page.intro))
+
+
+def _older(definition: type[ConfigDef]) -> str:
+    """Values of older releases that are mapped; renamed keys stand beside their property."""
+    from pycdc.plugins.legacy import REWRITES
+
+    names = {p.name for p in definition.properties()}
+    rows = [f"| `{r.key}={r.value}` | `{r.new_key}={r.new_value}` |" for r in REWRITES if r.new_key in names]
+    if not rows:
+        return ""
+    return "\n".join(["", "Values of older releases, taken with a warning:", "", "| given | taken as |", "|---|---|", *rows, ""])
 
 
 def pages() -> Iterator[Page]:

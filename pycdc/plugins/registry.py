@@ -55,6 +55,7 @@ TABLE: Final[Mapping[Kind, Mapping[str, str]]] = {
     CONVERTER: {
         "org.apache.kafka.connect.json.JsonConverter": "pycdc.converters.json:JsonConverter",
         "org.apache.kafka.connect.storage.StringConverter": "pycdc.converters.string:StringConverter",
+        "io.debezium.converters.CloudEventsConverter": "pycdc.converters.cloud_events:CloudEventsConverter",
         "org.apache.kafka.connect.converters.ShortConverter": "pycdc.converters.numbers:ShortConverter",
         "org.apache.kafka.connect.converters.IntegerConverter": "pycdc.converters.numbers:IntegerConverter",
         "org.apache.kafka.connect.converters.LongConverter": "pycdc.converters.numbers:LongConverter",
