@@ -45,6 +45,13 @@ ROWS = (
 )
 
 
+#: The transform that most sinks ask for.
+UNWRAP = {
+    "transforms": "unwrap", "transforms.unwrap.type": "io.debezium.transforms.ExtractNewRecordState",
+    "transforms.unwrap.delete.tombstone.handling.mode": "rewrite", "transforms.unwrap.add.fields": "op,source.ts_ms",
+}  # fmt: skip
+
+
 class Bench:
     """One PostgreSQL and one broker for everything."""
 
@@ -132,11 +139,11 @@ class Bench:
 
     # ---- measurements
 
-    def stream(self, engine: Engine, partitions: int, rows: int | None = None, label: str = "") -> None:
-        """One transaction of `rows` rows, from its commit to the last record."""
+    def stream(self, engine: Engine, partitions: int, rows: int | None = None, label: str = "", **options: str) -> None:
+        """One transaction of `rows` rows, from its commit to the last record. `options` go into the connector's file."""
         count = rows or self.rows
         name, topic = self.fresh(partitions)
-        engine.create(name, self.config(name, **{"snapshot.mode": "no_data"}))
+        engine.create(name, self.config(name, **{"snapshot.mode": "no_data"}, **options))
         self.streaming(name)
         with self.sql(name) as sql:  # warm: the JVM's compiler has seen the code, the relation is known
             sql.execute(ROWS.format(rows=min(200_000, count)))
@@ -284,7 +291,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--big", type=int, default=5_000_000, help="rows of the largest transaction, pycdc only")
-    parser.add_argument("--only", default="stream,six,first,snapshot,latency,start,ceiling,big,sinks")
+    parser.add_argument("--only", default="stream,six,unwrap,first,snapshot,latency,start,ceiling,big,sinks")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     a = parser.parse_args()
     wanted = set(a.only.split(","))
@@ -302,6 +309,8 @@ def main() -> None:
                     bench.stream(engine, 1)
                 if "six" in wanted:
                     bench.stream(engine, 6)
+                if "unwrap" in wanted:
+                    bench.stream(engine, 1, label="unwrapped", **UNWRAP)
                 if "first" in wanted:
                     bench.first_event(engine)
                 if "snapshot" in wanted:

@@ -12,6 +12,7 @@ import argparse
 import contextlib
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -39,6 +40,7 @@ def main() -> int:
     options.add_argument("--debug", action="store_true", help="say why cases are refused")
     options.add_argument("--keep-going", action="store_true", help="go on after a difference")
     chosen = options.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the servers are to be stopped then, too
     folder = Path(tempfile.mkdtemp(prefix="pycdc-live-"))
     folder.chmod(0o755)
     postgres, kafka = Postgres(folder / "pg"), Kafka(folder / "kafka")
