@@ -75,10 +75,12 @@ def _course(folder: Path, server: Postgres, broker: Kafka | None, workers: list[
 
 
 def _catch_up(server: Postgres, broker: Kafka | None, workers: list[Worker]) -> None:
-    """Until every slot has confirmed what was written, and every sink has committed what is in the topics.
+    """Until every source streams and its slot has confirmed what was written, and every sink has committed its topics.
 
+    A slot alone tells too little: while a snapshot is taken beside it, it moves on before all rows are there.
     Raises PycdcError.
     """
+    sources = [w for w in workers if w.slot]
     slots = [w.slot for w in workers if w.slot]
     groups = [f"connect-{w.name}" for w in workers if not w.slot]
     with psycopg.connect(server.dsn(), autocommit=True) as conn:
@@ -88,9 +90,10 @@ def _catch_up(server: Postgres, broker: Kafka | None, workers: list[Worker]) -> 
         while time.monotonic() < end:
             for worker in workers:
                 worker.check()
+            streaming = all(w.health().get("phase") == "streaming" for w in sources)
             rows = conn.execute("SELECT confirmed_flush_lsn::text FROM pg_replication_slots WHERE slot_name = ANY(%s)", [slots]).fetchall()
             confirmed = len(rows) == len(slots) and all(r[0] is not None and parse_lsn(r[0]) >= target for r in rows)
-            if confirmed and (broker is None or not asyncio.run(records_behind(broker.bootstrap, groups, TOPICS))):
+            if streaming and confirmed and (broker is None or not asyncio.run(records_behind(broker.bootstrap, groups, TOPICS))):
                 return
             time.sleep(0.2)
     raise PycdcError("the copies did not catch up", cause=f"not within {_CATCH_UP_LIMIT:g} s")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections import deque
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -102,15 +103,13 @@ class DirectPipeline:
 
     def _take(self, batch: Batch) -> None:
         records = 0
-        begins = iter([*batch.begins, (len(batch.runs), 0, 0)])
-        begin = next(begins)
+        begins = deque(batch.begins)
         for n, run in enumerate(batch.runs):
             filled: list[Record] = []
             where = run.where
             for i, row in enumerate(run.rows):
-                while (begin[0], begin[1]) <= (n, i):
-                    self._commit, self._index = begin[2], 0
-                    begin = next(begins)
+                while begins and begins[0][:2] <= (n, i):
+                    self._commit, self._index = begins.popleft()[2], 0
                 for template in run.templates:
                     record = self._chain.apply(fill(template, row, lambda leaf, _t, e, w=where: self._null(leaf, e, w)))  # type: ignore[misc]
                     if record is not None:
@@ -118,6 +117,8 @@ class DirectPipeline:
                     self._index += 1
             self._sink.put(filled)
             records += len(filled)
+        if begins:  # its first row comes with the next batch
+            self._commit, self._index = begins[-1][2], 0
         if not self._buffered:
             self._since = time.monotonic()
         self._buffered += records
@@ -126,7 +127,7 @@ class DirectPipeline:
         p, now_ms = self._context.progress, time.time_ns() // 1_000_000
         self._metrics.saw(rows=records, size=batch.size, source_ts_us=batch.source_ts_us, now_ms=now_ms)
         self._metrics.read_lsn, self._metrics.reconnects = p.read_lsn, p.reconnects
-        self._health.delivering(snapshot=p.phase == "snapshot")
+        self._health.delivering(snapshot=p.phase != "streaming")
         self._show(p)
 
     def _null(self, leaf: Leaf, error: Exception, where: str) -> Any:

@@ -420,7 +420,7 @@ class Observer:
         if p.fault:
             self.health.retrying(ConnectionLost(p.fault))
         elif p.phase != "starting":
-            self.health.delivering(snapshot=p.phase == "snapshot")
+            self.health.delivering(snapshot=p.phase != "streaming")
         self.show(p)
         self.health.lsn, self.health.lag_bytes = task.confirmed_lsn, m.lag_bytes
         for topic, rows in task.records_by_topic.items():
