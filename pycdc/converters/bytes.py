@@ -6,8 +6,8 @@ from typing import Any
 
 from pycdc.config.definition import ConfigDef
 from pycdc.errors import RecordError
-from pycdc.model.schema import OPTIONAL_BYTES, Schema
-from pycdc.model.template import Leaf
+from pycdc.model.schema import DECIMAL, OPTIONAL_BYTES, Schema
+from pycdc.model.template import Leaf, NeedsValue
 from pycdc.plugins.contracts import Cell, Piece
 
 
@@ -29,7 +29,14 @@ class ByteArrayConverter:
             raise RecordError("ByteArrayConverter takes only bytes", where=topic, cause=f"schema type {schema.type}")
         if value is None:
             return False
-        out.append(Cell(value.column, value.reader.read, None) if type(value) is Leaf else bytes(value))
+        if type(value) is Leaf:
+            if schema is None or schema.name == DECIMAL:
+                raise NeedsValue(value.reader.column_name)
+            out.append(Cell(value.column, value.reader.read, None))
+        elif isinstance(value, bytes):
+            out.append(value)
+        else:
+            raise RecordError("ByteArrayConverter takes only bytes", where=topic, cause=f"a value of Python's type {type(value).__name__}")
         return True
 
     def read(self, topic: str, data: bytes | None) -> tuple[Schema | None, Any]:

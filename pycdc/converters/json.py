@@ -7,10 +7,9 @@ Source: Kafka's JsonConverter and JsonConverterConfig, with the captures under t
 
 from __future__ import annotations
 
-import json
-from binascii import a2b_base64, b2a_base64
+from binascii import b2a_base64
 from collections.abc import Callable, Iterable, Sequence
-from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
+from decimal import Decimal
 from itertools import repeat
 from operator import contains
 from typing import Any
@@ -20,20 +19,18 @@ import orjson
 
 from pycdc.config.definition import ConfigDef, Property, boolean, integer, one_of
 from pycdc.converters.javatext import as_jackson, decimal_text, double_text, float_text, quoted, unscaled_bytes
+from pycdc.converters.json_schema import Fixer, InexactNumberError, exactly, fixer, parse_schema
 from pycdc.errors import RecordError
 from pycdc.model.change import Rows
 from pycdc.model.envelope import AFTER, OP, SOURCE
-from pycdc.model.schema import DECIMAL, NO_DEFAULT, Field, Schema
+from pycdc.model.schema import DECIMAL, NO_DEFAULT, Schema
 from pycdc.model.template import Form, Leaf, NeedsValue, Reader
 from pycdc.plugins.contracts import Cell, Piece
 
 _JSON_TYPE = {"float32": "float", "float64": "double"}
-_CONNECT_TYPE = {"float": "float32", "double": "float64"}
 _INTEGERS = frozenset(("int8", "int16", "int32", "int64"))
 
 Writer = Callable[[Any], bytes]
-#: The default context would round to 28 digits.
-_EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
 #: Member name (None in an array), schema, value.
 _Item = tuple[str | None, Schema | None, Any]
 
@@ -115,7 +112,7 @@ class JsonConverter:
         out.append(b"}")
         return out
 
-    def _plain(self, schema: Schema, value: Any) -> bytes:
+    def _plain(self, schema: Schema | None, value: Any) -> bytes:
         """Bytes of a value without leaves."""
         out: list[Piece] = []
         self._value("", schema, value, out)
@@ -142,7 +139,13 @@ class JsonConverter:
                 raise RecordError("a required field is null", where=topic, cause=f"schema {_name(schema)}")
             out.append(text)
         elif schema is None:
-            out.append(orjson.dumps(value))
+            self._untyped(topic, value, out)
+        elif type(value) not in (_DECIMALS if schema.name == DECIMAL else _PYTHON_TYPES[schema.type]):
+            # a writer would take some of them: True as 1, 1.5 as 1, a number as a text
+            raise RecordError(
+                "a value is of another type than its schema", where=topic,
+                cause=f"schema {_name(schema)}, Python's type {type(value).__name__}",
+            )  # fmt: skip
         elif schema.type == "struct":
             self._struct(topic, schema, value, out)
         elif schema.type == "array":
@@ -151,6 +154,18 @@ class JsonConverter:
             self._map(topic, schema, value, out)
         else:
             out.append(self._writer(schema)(value))
+
+    def _untyped(self, topic: str, value: Any, out: list[Piece]) -> None:
+        """A value without schema, by its own type."""
+        kind = type(value)
+        if kind is dict:
+            self._map(topic, None, value, out)
+        elif kind is list:
+            _sequence(b"[", b"]", out, [(None, None, v) for v in value], self, topic)
+        elif kind in _UNTYPED_WRITERS:
+            out.append(_UNTYPED_WRITERS[kind](value))
+        else:
+            raise RecordError("a value without schema has no form in JSON", where=topic, cause=f"Python's type {kind.__name__}")
 
     def _struct(self, topic: str, schema: Schema, value: dict[str, Any], out: list[Piece]) -> None:
         items: list[_Item] = [(f.name, f.schema, value.get(f.name)) for f in schema.fields]
@@ -162,16 +177,17 @@ class JsonConverter:
                 error.cause = f"field {name} of {_name(schema)} is required and has no default"
             raise
 
-    def _map(self, topic: str, schema: Schema, value: dict[Any, Any], out: list[Piece]) -> None:
-        assert schema.keys is not None
-        if schema.keys.type == "string":
-            _sequence(b"{", b"}", out, [(k, schema.values, v) for k, v in value.items()], self, topic)
+    def _map(self, topic: str, schema: Schema | None, value: dict[Any, Any], out: list[Piece]) -> None:
+        """An object if the keys are texts, else a list of pairs. Without schema the keys themselves tell."""
+        keys, values = (None, None) if schema is None else (schema.keys, schema.values)
+        if all(type(k) is str for k in value) if keys is None else keys.type == "string":
+            _sequence(b"{", b"}", out, [(k, values, v) for k, v in value.items()], self, topic)
             return
-        pairs = [b"[" + self._plain(schema.keys, k) + b"," for k in value]
+        pairs = [b"[" + self._plain(keys, k) + b"," for k in value]
         out.append(b"[")
         for n, (pair, v) in enumerate(zip(pairs, value.values(), strict=True)):
             out.append((b"," if n else b"") + pair)
-            self._value(topic, schema.values, v, out)
+            self._value(topic, values, v, out)
             out.append(b"]")
         out.append(b"]")
 
@@ -204,6 +220,8 @@ class JsonConverter:
             try:
                 return None, orjson.loads(data)
             except orjson.JSONDecodeError as error:
+                if not data.strip():  # to Jackson nothing is null
+                    return None, None
                 raise RecordError("a message is not JSON", where=topic, cause=str(error)) from None
         last = self._last
         if last is not None and data.startswith(last.prefix):
@@ -211,16 +229,29 @@ class JsonConverter:
                 payload = orjson.loads(data[len(last.prefix) : -1])
             except orjson.JSONDecodeError as error:
                 raise RecordError("a message is not JSON", where=topic, cause=str(error)) from None
-            return last.schema, self._fixed(data, payload, last.fix)
+            return last.schema, self._fixed(topic, data, payload, last)
         return self._read_new(topic, data)
 
-    def _fixed(self, data: bytes, payload: Any, fix: Fixer | None) -> Any:
-        if fix is None or payload is None:
+    def _fixed(self, topic: str, data: bytes, payload: Any, known: _Known) -> Any:
+        fix = known.fix
+        if payload is None:
+            return self._null_read(topic, known.schema)
+        if fix is None:
             return payload
         try:
-            return fix(payload)
-        except _InexactNumberError:
-            return _exactly(data, fix)
+            try:
+                return fix(payload)
+            except InexactNumberError:
+                return exactly(data, fix)
+        except (TypeError, ValueError, AttributeError) as error:
+            raise RecordError("a payload does not fit its schema", where=topic, cause=type(error).__name__) from None
+
+    def _null_read(self, topic: str, schema: Schema) -> Any:
+        if schema.has_default and schema.default is not None and self.settings.replace_null:
+            return schema.default
+        if not schema.optional:
+            raise RecordError("a required payload is null", where=topic, cause=f"schema {_name(schema)}")
+        return None
 
     def _read_new(self, topic: str, data: bytes) -> tuple[Schema | None, Any]:
         """A schema that is not the last one: from the cache by its exact text, or parsed."""
@@ -242,10 +273,10 @@ class JsonConverter:
         if known is None:
             if len(self._parsed) >= self.settings.schemas_cache_size:
                 self._parsed.clear()
-            known = self._parsed[text] = _known(parse_schema(whole["schema"]), text)
+            known = self._parsed[text] = _known(parse_schema(whole["schema"]), text, defaults=self.settings.replace_null)
         if data.startswith(known.prefix):  # compact, as JsonConverter writes it: the next one needs no parsing
             self._last = known
-        return known.schema, self._fixed(data, whole["payload"], known.fix)
+        return known.schema, self._fixed(topic, data, whole["payload"], known)
 
     # ---- reading many: plugins.contracts.RowReader
 
@@ -305,9 +336,10 @@ class _Known(msgspec.Struct, frozen=True):
     fix_row: Fixer | None
 
 
-def _known(schema: Schema, text: bytes) -> _Known:
+def _known(schema: Schema, text: bytes, *, defaults: bool) -> _Known:
     row = schema.field(AFTER)
-    return _Known(b'{"schema":' + text + b',"payload":', schema, fixer(schema), row, None if row is None else fixer(row))
+    fix_row = None if row is None else fixer(row, defaults=defaults)
+    return _Known(b'{"schema":' + text + b',"payload":', schema, fixer(schema, defaults=defaults), row, fix_row)
 
 
 class _Envelope(msgspec.Struct, kw_only=True):
@@ -340,17 +372,8 @@ def _mended(rows: list[Any], fix: Fixer | None) -> list[Any]:
     return rows if fix is None else [None if r is None else fix(r) for r in rows]
 
 
-class _InexactNumberError(Exception):
-    """A Decimal came as a JSON number (decimal.format=NUMERIC), which a float may not hold."""
-
-
 #: `read` takes the messages one by one then, and names the one at fault.
-_CANNOT_READ_MANY = (RecordError, msgspec.DecodeError, ValueError, TypeError, AttributeError, _InexactNumberError)
-
-
-def _exactly(data: bytes, fix: Fixer) -> Any:
-    """The payload of a whole message with every fraction as a Decimal; float fields take them as well."""
-    return fix(json.loads(data, parse_float=Decimal)["payload"])
+_CANNOT_READ_MANY = (RecordError, msgspec.DecodeError, ValueError, TypeError, AttributeError, InexactNumberError)
 
 
 def _name(schema: Schema | None) -> str:
@@ -463,85 +486,11 @@ _WRITERS: dict[str, Writer] = {
     "int8": _int, "int16": _int, "int32": _int, "int64": _int,
     "float32": _float32, "float64": _float64, "boolean": _boolean, "string": quoted, "bytes": _bytes,
 }
+_UNTYPED_WRITERS: dict[type, Writer] = {bool: _boolean, int: _int, float: _float64, str: quoted, bytes: _bytes}
 
-# ---- reading schemas
-
-Fixer = Callable[[Any], Any]
-
-
-def parse_schema(node: dict[str, Any]) -> Schema:
-    """A schema as JsonConverter writes it -> Schema. Raises RecordError."""
-    try:
-        kind = node["type"]
-        kind = _CONNECT_TYPE.get(kind, kind)
-        bare = Schema(
-            type=kind,
-            optional=node.get("optional", False),
-            name=node.get("name"),
-            version=node.get("version"),
-            doc=node.get("doc"),
-            parameters=tuple((node.get("parameters") or {}).items()),
-            fields=tuple(Field(f["field"], parse_schema(f)) for f in node.get("fields", ())),
-            items=parse_schema(node["items"]) if "items" in node else None,
-            keys=parse_schema(node["keys"]) if "keys" in node else None,
-            values=parse_schema(node["values"]) if "values" in node else None,
-        )
-    except (KeyError, TypeError, AttributeError) as error:
-        raise RecordError("a message's schema is malformed", cause=repr(error)) from None
-    default = node.get("default")
-    if default is None:
-        return bare
-    fix = fixer(bare)
-    return bare.replace(default=default if fix is None else fix(default))
-
-
-def fixer(schema: Schema) -> Fixer | None:
-    """What turns a payload as JSON has it into values of `schema`; None when nothing differs.
-
-    Structs are changed in place: they were made for this message alone.
-    """
-    if schema.name == DECIMAL:
-        return _decimal_reader(int(schema.parameter("scale") or 0))
-    if schema.type == "bytes":
-        return a2b_base64
-    if schema.type in ("float32", "float64"):
-        return float
-    if schema.type == "struct":
-        inner = [(f.name, fix) for f in schema.fields if (fix := fixer(f.schema)) is not None]
-        return _struct_fixer(inner) if inner else None
-    if schema.items is not None and (item := fixer(schema.items)) is not None:
-        fix_item = item
-        return lambda values: [None if v is None else fix_item(v) for v in values]
-    if schema.keys is not None and schema.values is not None:
-        return _map_fixer(schema.keys, schema.values)
-    return None
-
-
-def _decimal_reader(scale: int) -> Fixer:
-    def read(value: Any) -> Decimal:
-        if isinstance(value, str):
-            return _EXACT.scaleb(Decimal(int.from_bytes(a2b_base64(value), "big", signed=True)), -scale)
-        if isinstance(value, float):
-            raise _InexactNumberError
-        return _EXACT.scaleb(Decimal(value), 0)
-
-    return read
-
-
-def _struct_fixer(inner: list[tuple[str, Fixer]]) -> Fixer:
-    def fix(payload: dict[str, Any]) -> dict[str, Any]:
-        for name, f in inner:
-            value = payload.get(name)
-            if value is not None:
-                payload[name] = f(value)
-        return payload
-
-    return fix
-
-
-def _map_fixer(keys: Schema, values: Schema) -> Fixer | None:
-    fix_value = fixer(values) or (lambda v: v)
-    if keys.type == "string":
-        return lambda m: {k: None if v is None else fix_value(v) for k, v in m.items()}
-    fix_key = fixer(keys) or (lambda k: k)
-    return lambda pairs: {fix_key(k): None if v is None else fix_value(v) for k, v in pairs}
+#: What values of a schema's type are here; an int is as good a float.
+_PYTHON_TYPES: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(_INTEGERS, (int,)), **dict.fromkeys(("float32", "float64"), (float, int)),
+    "boolean": (bool,), "string": (str,), "bytes": (bytes,), "struct": (dict,), "map": (dict,), "array": (list,),
+}  # fmt: skip
+_DECIMALS = (Decimal,)

@@ -244,7 +244,7 @@ def _composed(f: dict[str, int]) -> int:
     return days * _DAY_MS + seconds * 1000 + f.get("S", 0)
 
 
-_TO_STRING = SimpleDateFormat("EEE MMM dd HH:mm:ss z yyyy")
+_TO_STRING = SimpleDateFormat("EEE MMM dd HH:mm:ss z y")
 _TIME = SimpleDateFormat("HH:mm:ss.SSS'Z'")
 _DATE = SimpleDateFormat("yyyy-MM-dd")
 _TIMESTAMP = SimpleDateFormat("yyyy-MM-dd'T'HH:mm:ss.SSS'Z'")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import ClassVar
 
 from pycdc.config.definition import ConfigDef, Property
+from pycdc.model.literal import parse_literal
 from pycdc.model.record import Header, Record
-from pycdc.transforms.literal import parse_literal
 from pycdc.transforms.options import named, trimmed
 
 

@@ -66,3 +66,19 @@ def test_what_is_not_alike_is_left_to_one_by_one(messages):
 
 def test_halves_of_a_value_are_no_values():
     assert converter(schemas=False).read_many("t", [b'{"a":[1', b"2]}"]) is None
+
+
+@pytest.mark.parametrize("replace", [True, False])
+def test_nulls_of_fields_with_a_default_are_read_alike(replace):
+    def field(name, **more):
+        return {"type": "string", "optional": True, "field": name, **more}
+
+    row = {"type": "struct", "fields": [field("a", default="x"), field("b")], "optional": True}
+    schema = {"type": "struct", "fields": [{**row, "field": "after"}, field("op"), {"type": "struct", "fields": [field("schema"), field("table"), field("name")], "field": "source"}]}
+    payload = {"after": {"a": None, "b": None}, "op": "c", "source": {"schema": "s", "table": "t", "name": "p"}}
+    message = orjson.dumps({"schema": schema, "payload": payload})
+    settings = JsonConverterConfig.of(replace_null=replace)
+    one, many = (JsonConverter(settings, is_key=False) for _ in range(2))
+    expected = {"a": "x" if replace else None, "b": None}
+    assert one.read("t", message)[1]["after"] == expected
+    assert many.read_rows("t", [message, message]).rows == [expected, expected]
