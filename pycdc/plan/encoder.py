@@ -18,10 +18,7 @@ from pycdc.model.record import Record
 from pycdc.model.template import Leaf, NeedsValue, Row, fill, leaves, mapped_leaves
 from pycdc.plan.chain import Chain
 from pycdc.plan.compiled import Format, Texts
-from pycdc.plugins.contracts import Cell, Converter, Piece, Run
-
-#: Names and values of one record's headers.
-Headers = list[tuple[str, bytes | None]]
+from pycdc.plugins.contracts import Cell, Converter, HeaderReader, Headers, Piece, Run
 
 _MAX_PLANS = 4096  # templates kept; a database with more live relations re-makes plans, it does not grow
 
@@ -89,6 +86,7 @@ class Encoder:
         report: Callable[[str, str], None] = lambda _event, _detail: None,
     ) -> None:
         self.key, self.value, self.header = key, value, header
+        self._header_reader = value if isinstance(value, HeaderReader) and value.reads_headers else None
         self.chain = chain or Chain()
         self.unrepresentable = unrepresentable
         #: Asked about a record that cannot be made: True leaves it out.
@@ -149,7 +147,7 @@ class Encoder:
 
     def _compile(self, template: Record) -> _Plan | None:
         """None: the readable path. Errors of transforms and converters surface there, with a row."""
-        if not self.chain.moves_only:
+        if not self.chain.moves_only or self._header_reader is not None:
             return None
         try:
             with mapped_leaves() as mapped:
@@ -237,12 +235,13 @@ class Encoder:
             record = self.chain.apply(fill(template, row, on_error))
             if record is None:
                 return None
+            headers = [(h.key, self._bytes(self.header, record.topic, h.schema, h.value)) for h in record.headers]
             return Encoded(
                 record.topic,
                 record.partition,
                 [self._bytes(self.key, record.topic, record.key_schema, record.key)],
-                [self._bytes(self.value, record.topic, record.value_schema, record.value)],
-                [[(h.key, self._bytes(self.header, record.topic, h.schema, h.value)) for h in record.headers]],
+                [self._value_bytes(record, headers)],
+                [headers],
                 None if record.timestamp is None else [record.timestamp],
             )
         except RecordError as error:
@@ -251,6 +250,14 @@ class Encoder:
                 raise
             self.outcome.refused += 1
             return None
+
+    def _value_bytes(self, record: Record, headers: Headers) -> bytes | None:
+        if self._header_reader is None:
+            return self._bytes(self.value, record.topic, record.value_schema, record.value)
+        pieces: list[Piece] = []
+        if not self._header_reader.write_with_headers(record.topic, headers, record.value_schema, record.value, pieces):
+            return None
+        return b"".join(p for p in pieces if isinstance(p, bytes))
 
     def _bytes(self, converter: Converter, topic: str, schema: Any, value: Any) -> bytes | None:
         pieces: list[Piece] = []

@@ -195,6 +195,10 @@ class Cell(msgspec.Struct, frozen=True):
 Piece = Union[bytes, Cell]
 
 
+#: Names and values of one record's headers, as they are written.
+Headers = list[tuple[str, bytes | None]]
+
+
 class Converter(Protocol):
     """Key, value or header converter."""
 
@@ -210,6 +214,18 @@ class Converter(Protocol):
 
     def read(self, topic: str, data: bytes | None) -> tuple[Schema | None, Any]:
         """Bytes of a message -> schema and value. Raises RecordError."""
+
+
+@runtime_checkable
+class HeaderReader(Protocol):
+    """What a value converter may offer that writes part of the headers into its message."""
+
+    @property
+    def reads_headers(self) -> bool:
+        """Whether its settings make it do so; then its records take the readable path."""
+
+    def write_with_headers(self, topic: str, headers: Headers, schema: Schema | None, value: Any, out: list[Piece]) -> bool:
+        """As `write`."""
 
 
 @runtime_checkable

@@ -5,7 +5,7 @@ import pytest
 from pycdc.converters.json import JsonConverter, JsonConverterConfig
 from pycdc.converters.simple_header import SimpleHeaderConverter, SimpleHeaderConverterConfig
 from pycdc.errors import RecordError
-from pycdc.model.record import Record
+from pycdc.model.record import Header, Record
 from pycdc.model.schema import INT64, STRING, struct
 from pycdc.model.template import Form, Leaf, Reader
 from pycdc.plan import Chain, Encoder, Link
@@ -95,3 +95,28 @@ def test_a_tolerated_record_is_left_out_and_counted():
     assert [list(e.values) for e in found] == [[b'{"id":1,"op":"d"}', b'{"id":3,"op":"d"}']]
     assert [e.where for e in errors] == ["public.t, LSN 78"]
     assert encoder.outcome.refused == 1
+
+
+class Labelled(JsonConverter):
+    """A converter that writes the headers into its message."""
+
+    reads_headers = True
+
+    def write_with_headers(self, topic, headers, schema, value, out):
+        out += [repr(headers).encode(), b" "]
+        return self.write(topic, schema, value, out)
+
+
+@pytest.mark.parametrize("reads", [True, False])
+def test_a_converter_that_wants_headers_gets_them_as_they_are_written(reads):
+    config = JsonConverterConfig.of(schemas_enable=False)
+    value = Labelled(config, is_key=False)
+    value.reads_headers = reads
+    header = SimpleHeaderConverter(SimpleHeaderConverterConfig.of(), is_key=False)
+    encoder = Encoder(JsonConverter(config, is_key=True), value, header)
+    change = CHANGE.replace(headers=(Header("h", INT64, ID), Header("h", STRING, "x")))
+    (found,) = encoder.encode(Run((change,), [(b"1",)]))
+    plain = b'{"id":1,"op":"d"}'
+    assert found.values == [b"[('h', b'1'), ('h', b'x')] " + plain if reads else plain]
+    assert found.headers == [[("h", b"1"), ("h", b"x")]]
+    assert encoder.outcome.readable_rows == int(reads)

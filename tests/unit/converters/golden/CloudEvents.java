@@ -19,12 +19,14 @@ public class CloudEvents {
         for (JsonNode c : cases) {
             Map<String, String> options = new HashMap<>();
             c.get("options").fields().forEachRemaining(e -> options.put(e.getKey(), e.getValue().asText()));
-            CloudEventsConverter converter = new CloudEventsConverter();
-            converter.configure(options, false);
             String result;
             try {
+                CloudEventsConverter converter = new CloudEventsConverter();
+                converter.configure(options, false);
                 SchemaAndValue record = json.toConnectData("t", c.get("message").asText().getBytes(StandardCharsets.UTF_8));
-                byte[] out = converter.fromConnectData("t", new RecordHeaders(), record.schema(), record.value());
+                RecordHeaders headers = new RecordHeaders();
+                if (c.has("headers")) for (JsonNode h : c.get("headers")) headers.add(h.get(0).asText(), h.get(1).isNull() ? null : h.get(1).asText().getBytes(StandardCharsets.UTF_8));
+                byte[] out = converter.fromConnectData("t", headers, record.schema(), record.value());
                 result = out == null ? null : new String(out, StandardCharsets.UTF_8);
             } catch (Exception e) {
                 result = "refused: " + e;
