@@ -76,9 +76,17 @@ class Progress(msgspec.Struct):
     #: Seconds (monotonic) at which it began, and how long it took.
     began: float = 0.0
     seconds: float = 0.0
+    #: Parts that a table is read in, and how many of them are read, by table; tables read in one part are not in it.
+    chunks: dict[str, tuple[int, int]] = {}
+    #: The snapshot beside the stream: running, paused, or empty; seconds that it was paused.
+    incremental: str = ""
+    paused_for: float = 0.0
     #: LSN up to which the source has read, and the end of the server's WAL as last heard of.
     read_lsn: int = 0
     server_lsn: int = 0
+    #: Transaction read last; changes left out because they changed nothing, -1 = those are not left out.
+    txid: int = 0
+    unchanged: int = -1
     reconnects: int = 0
     #: Why the server is being waited for; empty while changes flow.
     fault: str = ""

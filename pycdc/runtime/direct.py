@@ -23,8 +23,8 @@ from pycdc.plan.encoder import refuse
 from pycdc.plugins.contracts import Batch, Offset, Signalled, Sink, SinkContext, Source, SourceContext
 from pycdc.runtime.health import Health
 from pycdc.runtime.http import serving
+from pycdc.runtime.observer import Observer
 from pycdc.runtime.signals import read_signals
-from pycdc.runtime.source_task import SnapshotLog
 from pycdc.telemetry.metrics import SourceMetrics
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class DirectPipeline:
         self._source, self._sink, self._chain = source, sink, chain
         self._health, self._metrics = health, metrics
         self._context = SourceContext(name, "0", self._load, self._store, self._settle)
-        self._show = SnapshotLog()
+        self._observer = Observer(health, metrics)
         self._buffered = 0
         self._since = 0.0
         self._position: Offset | None = None
@@ -126,9 +126,7 @@ class DirectPipeline:
             self._position = batch.offset
         p, now_ms = self._context.progress, time.time_ns() // 1_000_000
         self._metrics.saw(rows=records, size=batch.size, source_ts_us=batch.source_ts_us, now_ms=now_ms)
-        self._metrics.read_lsn, self._metrics.reconnects = p.read_lsn, p.reconnects
-        self._health.delivering(snapshot=p.phase != "streaming")
-        self._show(p)
+        self._observer.progressed(p)
 
     def _null(self, leaf: Leaf, error: Exception, where: str) -> Any:
         if self._source.conversion_failure == "fail":

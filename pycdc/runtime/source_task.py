@@ -18,7 +18,7 @@ import structlog
 
 from pycdc.errors import ConnectionLost, PycdcError, RecordError, ServerError
 from pycdc.kafka.murmur2 import PrefixHash
-from pycdc.model.envelope import CREATE, DELETE, OP, UPDATE
+from pycdc.model.envelope import OP
 from pycdc.model.ledger import Ledger
 from pycdc.model.template import Leaf
 from pycdc.plan import Chain, Encoded, Encoder, Link
@@ -26,6 +26,7 @@ from pycdc.plan.encoder import refuse
 from pycdc.plugins.contracts import Offset, Progress, Run, Signalled, Source, SourceContext
 from pycdc.runtime.health import Health
 from pycdc.runtime.http import serving
+from pycdc.runtime.observer import Observer
 from pycdc.runtime.signals import read_signals
 from pycdc.telemetry.metrics import SourceMetrics
 
@@ -211,7 +212,7 @@ class SourceTask:
             if batch.offset is not None:
                 self.ledger.mark(self._sequence, batch.offset)
             self.bytes_read += batch.size
-            self.source_ts_us = batch.source_ts_us or self.source_ts_us
+            self.source_ts_us = batch.source_ts_us
             self.sender.flush_soon()
             self._on_batch(self)
             if self.sender.buffered_bytes > self._queue_bytes:
@@ -360,71 +361,3 @@ def make_encoder(plan: SourcePlan, source: Source, metrics: SourceMetrics) -> En
         plan.key_converter, plan.value_converter, plan.header_converter, chain,
         unrepresentable=refuse if source.conversion_failure == "fail" else null, tolerate=tolerate, report=report,
     )  # fmt: skip
-
-
-class SnapshotLog:
-    """A line every ten seconds while a snapshot runs: rows, rows per second, percent."""
-
-    _EVERY = 10.0
-
-    def __init__(self) -> None:
-        self._at = time.monotonic()
-        self._rows = 0
-
-    def __call__(self, progress: Progress) -> None:
-        now = time.monotonic()
-        if progress.phase != "snapshot" or now - self._at < self._EVERY:
-            return
-        rate = (progress.rows_total - self._rows) / (now - self._at)
-        self._at, self._rows = now, progress.rows_total
-        log.info(
-            "snapshot", table=progress.table, rows=progress.rows, percent=percent(progress),
-            tables=f"{progress.tables_done} of {progress.tables}", rows_per_second=round(rate),
-        )  # fmt: skip
-
-
-def percent(progress: Progress) -> int | None:
-    """Of the table being read, by the planner's estimate; None without one."""
-    if not progress.rows_expected:
-        return None
-    return min(99, 100 * progress.rows // progress.rows_expected)
-
-
-class Observer:
-    """Copies a task's counters into health and metrics, once per batch."""
-
-    def __init__(self, health: Health, metrics: SourceMetrics, show: Callable[[Progress], None] | None = None) -> None:
-        self.health = health
-        self.metrics = metrics
-        self.show = show or SnapshotLog()
-        self._rows: dict[str, int] = {}
-
-    def __call__(self, task: SourceTask) -> None:
-        m, p, now = self.metrics, task.progress, time.time()
-        m.saw(
-            rows=task.records - m.rows, size=task.bytes_read - m.bytes, source_ts_us=task.source_ts_us,
-            now_ms=int(now * 1000),
-        )  # fmt: skip
-        m.read_lsn, m.server_lsn, m.reconnects, m.retries = p.read_lsn, p.server_lsn, p.reconnects, task.rebuilds
-        m.queue_bytes = task.sender.buffered_bytes
-        m.confirmed_lsn = task.confirmed_lsn
-        m.connected = int(not p.fault)
-        m.snapshot_running = int(p.phase == "snapshot")
-        m.snapshot_tables, m.snapshot_tables_left = p.tables, p.tables - p.tables_done
-        m.snapshot_rows, m.snapshot_rows_expected = p.rows_total, p.rows_expected
-        m.snapshot_by_table, m.snapshot_seconds, m.captured_tables = p.by_table, int(p.seconds), p.captured
-        m.snapshot_completed, m.snapshot_aborted = int(p.ended == "completed"), int(p.ended == "aborted")
-        m.snapshot_skipped = int(p.ended == "skipped")
-        m.creates, m.updates, m.deletes = task.ops[CREATE], task.ops[UPDATE], task.ops[DELETE]
-        m.transactions, m.filtered, m.tags = task.transactions, task.encoder.outcome.dropped, p.labels
-        if p.fault:
-            self.health.retrying(ConnectionLost(p.fault))
-        elif p.phase != "starting":
-            self.health.delivering(snapshot=p.phase != "streaming")
-        self.show(p)
-        self.health.lsn, self.health.lag_bytes = task.confirmed_lsn, m.lag_bytes
-        for topic, rows in task.records_by_topic.items():
-            known = self._rows.get(topic, 0)
-            if rows != known:
-                self.health.wrote(topic, rows - known, now)
-                self._rows[topic] = rows

@@ -9,9 +9,11 @@ same event loop as the task. Knows nothing of the rest of pycdc.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
+
+from pycdc.telemetry.statistics import Statistics
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
@@ -42,12 +44,16 @@ class SourceMetrics:
     transactions: int = 0
     captured_tables: int = 0
     connected: int = 0
-    #: Age of the newest event when it was handled, ms; -1 = none yet, as Debezium has it.
+    #: Changes left out because they changed nothing; -1 = such changes are not left out, as Debezium has it.
+    unchanged: int = -1
+    #: Age of the newest event when it was handled, ms; -1 = none yet, as Debezium has it. Then all of them.
     behind_ms: int = -1
+    behind: Statistics = field(default_factory=Statistics)
     last_event_ms: int = 0
     read_lsn: int = 0
     confirmed_lsn: int = 0
     server_lsn: int = 0
+    last_txid: int = 0
     queue_bytes: int = 0
     queue_limit: int = 0
     snapshot_running: int = 0
@@ -59,8 +65,11 @@ class SourceMetrics:
     snapshot_seconds: int = 0
     snapshot_rows: int = 0
     snapshot_rows_expected: int = 0
-    #: Rows read by the snapshot, by table.
+    snapshot_paused: int = 0
+    snapshot_paused_seconds: int = 0
+    #: Rows read by the snapshot, by table; parts of a table and how many of them are read.
     snapshot_by_table: dict[str, int] = field(default_factory=dict)
+    snapshot_chunks: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     @property
     def queue_left(self) -> int:
@@ -79,8 +88,9 @@ class SourceMetrics:
         if rows:
             self.rows += rows
             self.last_event_ms = now_ms
-        if source_ts_us:
-            self.behind_ms = max(0, now_ms - source_ts_us // 1000)
+            if source_ts_us:
+                self.behind_ms = max(0, now_ms - source_ts_us // 1000)
+                self.behind.add(self.behind_ms, rows)
 
 
 @dataclass(slots=True)
@@ -116,6 +126,7 @@ _DEBEZIUM: Final = (
     ("TotalNumberOfDeleteEventsSeen", "deletes", _BOTH),
     ("NumberOfEventsFiltered", "filtered", _BOTH),
     ("NumberOfErroneousEvents", "errors", _BOTH),
+    ("NumberOfUnchangedEventsSkipped", "unchanged", ("streaming",)),
     ("MaxQueueSizeInBytes", "queue_limit", _BOTH),
     ("CurrentQueueSizeInBytes", "queue_bytes", _BOTH),
     ("Connected", "connected", ("streaming",)),
@@ -124,6 +135,7 @@ _DEBEZIUM: Final = (
     ("QueueTotalCapacity", "queue_limit", _BOTH),
     ("QueueRemainingCapacity", "queue_left", _BOTH),
     ("NumberOfCommittedTransactions", "transactions", ("streaming",)),
+    ("LastTransactionId", "last_txid", ("streaming",)),
     ("TotalTableCount", "snapshot_tables", ("snapshot",)),
     ("RemainingTableCount", "snapshot_tables_left", ("snapshot",)),
     ("SnapshotRunning", "snapshot_running", ("snapshot",)),
@@ -131,7 +143,19 @@ _DEBEZIUM: Final = (
     ("SnapshotAborted", "snapshot_aborted", ("snapshot",)),
     ("SnapshotSkipped", "snapshot_skipped", ("snapshot",)),
     ("SnapshotDurationInSeconds", "snapshot_seconds", ("snapshot",)),
+    ("SnapshotPaused", "snapshot_paused", ("snapshot",)),
+    ("SnapshotPausedDurationInSeconds", "snapshot_paused_seconds", ("snapshot",)),
 )
+
+#: What Debezium's names for its lag end in, and what that is of all lags.
+_LAG: Final[dict[str, Callable[[Statistics], float | None]]] = {
+    "MinValue": lambda lags: lags.least,
+    "MaxValue": lambda lags: lags.most,
+    "AverageValue": lambda lags: lags.mean,
+    "P50": lambda lags: lags.quantile(0.5),
+    "P95": lambda lags: lags.quantile(0.95),
+    "P99": lambda lags: lags.quantile(0.99),
+}
 
 #: Name, attribute, help. What only grows is a counter (`_total` is added), the rest a gauge.
 _SOURCE_COUNTERS: Final = (
@@ -226,26 +250,33 @@ def _debezium(sources: list[SourceMetrics]) -> Iterator[Metric]:
     def values(s: SourceMetrics, context: str, *more: str) -> tuple[str, ...]:
         return (s.plugin, s.server or s.connector, context, *(s.tags.get(tag, "") for tag in tags), *more)
 
+    def gauge(attribute: str, *more: str) -> GaugeMetricFamily:
+        return GaugeMetricFamily(f"debezium_metrics_{attribute}", f"Debezium's {attribute}.", labels=(*labels, *more))
+
     for attribute, ours, contexts in _DEBEZIUM:
-        metric = GaugeMetricFamily(f"debezium_metrics_{attribute}", f"Debezium's {attribute}.", labels=labels)
+        metric = gauge(attribute)
         for s in sources:
             for context in contexts:
                 metric.add_metric(values(s, context), getattr(s, ours))
         yield metric
-    since = GaugeMetricFamily(
-        "debezium_metrics_MilliSecondsSinceLastEvent", "Debezium's MilliSecondsSinceLastEvent.", labels=labels
-    )
-    rows = GaugeMetricFamily(
-        "debezium_metrics_RowsScanned", "Debezium's RowsScanned.", labels=(*labels, "table")
-    )
+    since, behind = gauge("MilliSecondsSinceLastEvent"), {suffix: gauge(f"MilliSecondsBehindSource{suffix}") for suffix in _LAG}
+    position = gauge("SourceEventPosition", "key")
+    tables = {name: gauge(name, "table") for name in ("RowsScanned", "TableChunkCounts", "TableChunksCompletedCounts")}
     now = time.time_ns() // 1_000_000
     for s in sources:
         for context in _BOTH:
             since.add_metric(values(s, context), now - s.last_event_ms if s.last_event_ms else -1)
+        for suffix, of in _LAG.items():
+            value = of(s.behind)
+            if value is not None:
+                behind[suffix].add_metric(values(s, "streaming"), value)
+        position.add_metric(values(s, "streaming", "lsn"), s.read_lsn)
         for table, count in s.snapshot_by_table.items():
-            rows.add_metric(values(s, "snapshot", table), count)
-    yield since
-    yield rows
+            tables["RowsScanned"].add_metric(values(s, "snapshot", table), count)
+        for table, (total, done) in s.snapshot_chunks.items():
+            tables["TableChunkCounts"].add_metric(values(s, "snapshot", table), total)
+            tables["TableChunksCompletedCounts"].add_metric(values(s, "snapshot", table), done)
+    yield from (since, *behind.values(), position, *tables.values())
 
 
 def _lag(sinks: list[SinkMetrics]) -> Metric:

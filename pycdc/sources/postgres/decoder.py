@@ -110,8 +110,10 @@ class StreamDecoder:
         self.in_transaction = False
         #: slot's catalog_xmin as text, when it is fetched.
         self.xmin: bytes | None = None
-        #: Newest commit time passed, us.
-        self.commit_ts_us = 0
+        #: Updates left out because they change nothing.
+        self.unchanged = 0
+        #: Commit time of the newest transaction that ended in this batch, us; 0 = none did.
+        self._passed_us = 0
         self._relations: dict[int, _Relation] = {}
         self._message = message(settings, binary)
         self._heartbeat = heartbeat(settings)
@@ -135,6 +137,11 @@ class StreamDecoder:
         self._origin: tuple[bytes | None, bytes | None] = (None, None)
         self._total = 0
         self._counts: dict[str, int] = {}
+
+    @property
+    def xid(self) -> int:
+        """Of the transaction being read, or read last; 0 = none yet."""
+        return self._xid
 
     # ---- relations
 
@@ -288,7 +295,7 @@ class StreamDecoder:
             xmin=int(self.xmin) if self.xmin is not None else None,
             counts=dict(self._counts) if self._metadata else None,
         )  # fmt: skip
-        self.commit_ts_us = self._commit_us
+        self._passed_us = self._commit_us
         self.in_transaction = False
         self._origin = (None, None)
 
@@ -348,6 +355,7 @@ class StreamDecoder:
         if UNCHANGED in row:
             unavailable = self._fill_unchanged(row, old_row, old)
         if old == "O" and self.settings.skip_unchanged and events.unchanged(row, old_row):
+            self.unchanged += 1
             return
         changed = bool(old) and events.key_changed(row, old_row, old)
         row += old_row
@@ -474,7 +482,9 @@ class StreamDecoder:
 
     def take(self) -> Batch:
         """The runs so far; the next `feed` begins new ones."""
-        batch = Batch(self._runs, self._offset, 0, self._size, self.commit_ts_us, self._begins)
+        newest_us = self._commit_us if self.in_transaction else self._passed_us
+        self._passed_us = 0
+        batch = Batch(self._runs, self._offset, 0, self._size, newest_us, self._begins)
         self._runs, self._rows, self._offset, self._size, self._current, self._begins = [], [], None, 0, None, []
         self._observed = (0, 0)
         return batch

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import time
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 
@@ -25,7 +26,7 @@ from pycdc.errors import ConnectionLost, PycdcError
 from pycdc.model.javatext import double_text
 from pycdc.model.table import Table
 from pycdc.model.template import Row
-from pycdc.plugins.contracts import Run, Signal
+from pycdc.plugins.contracts import Progress, Run, Signal
 from pycdc.postgres import chunks
 from pycdc.postgres.catalog import Catalog, TableName
 from pycdc.postgres.session import ConnectionSettings, connect
@@ -42,7 +43,7 @@ _MANY = 10
 
 
 class Ready(msgspec.Struct):
-    """Rows to publish now, of `table`."""
+    """Rows to publish now, of `table`; without rows it is the end, which the next offset is to say."""
 
     templates: Templates
     rows: list[Row]
@@ -71,13 +72,14 @@ class IncrementalSnapshot:
 
     def __init__(
         self, settings: IncrementalSettings, connection: ConnectionSettings, events: EventSettings, state: IncrementalState,
-        notifier: Notifier, passed: Callable[[], Iterable[int]],
+        notifier: Notifier, progress: Progress, passed: Callable[[], Iterable[int]],
     ) -> None:  # fmt: skip
         self._settings = settings
         self._connection = connection
         self._event_settings = events
         self.state = state
         self._notify = notifier
+        self._meter = _Meter(progress)
         #: Ids of the transactions that the stream passed lately.
         self._passed = passed
         self._conn: psycopg.AsyncConnection | None = None
@@ -112,6 +114,7 @@ class IncrementalSnapshot:
             Collection(t, request.condition(t), request.surrogate_key, request.id) for t in wanted
         ]
         self.state.correlation = request.id
+        self._meter.add(wanted, anew=begin)
         log.info("incremental snapshot requested", signal=request.id, tables=wanted)
         if begin:
             self._tell(told.STARTED)
@@ -142,6 +145,7 @@ class IncrementalSnapshot:
     def resume_reading(self) -> None:
         """Begin with the next chunk, if none is under way; also after a restart."""
         if self.state.running and not self.state.paused and self._idle:
+            self._meter.show(self.state)
             self._reading = asyncio.ensure_future(self._read())
 
     @property
@@ -197,7 +201,10 @@ class IncrementalSnapshot:
                 self._rereads = 0
                 self.state.last = chunk.last
                 self.state.rows += len(chunk.rows)
+                self._meter.show(self.state)
                 ready = Ready(events.read(), rows, window.table, events.row_base)
+        elif not self.state.running:
+            ready = Ready((), [], "", 0)
         self._window = None
         self._reading = None
         self.resume_reading()
@@ -373,6 +380,7 @@ class IncrementalSnapshot:
         state = self.state
         state.next_table()
         self._events = self._window = None
+        self._meter.show(self.state)
         if not state.running:
             self._notify.incremental(told.COMPLETED, state.correlation)
             state.correlation = None
@@ -390,12 +398,47 @@ class IncrementalSnapshot:
         if current in wanted:
             stopped.append(current)
             self._next_table()
+        self._meter.show(state, ended="aborted")
         self._notify.incremental(told.ABORTED, state.correlation, data_collections=",".join(stopped))
         log.info("incremental snapshot stopped", tables=stopped)
 
     def _tell(self, kind: str, **details: str) -> None:
+        self._meter.show(self.state)
         listed = ",".join(c.table for c in self.state.collections)
         self._notify.incremental(kind, self.state.correlation, data_collections=listed, **details)
+
+
+class _Meter:
+    """Says in a source's progress how far its incremental snapshots are."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        #: Monotonic seconds of the last look.
+        self._looked = 0.0
+
+    def add(self, tables: Sequence[str], *, anew: bool) -> None:
+        """`tables` are to be read as well, or (`anew`) nothing else."""
+        p = self._progress
+        if anew:
+            p.tables, p.by_table, p.chunks, p.paused_for, p.began = 0, {}, {}, 0.0, time.monotonic()
+        p.tables += len(tables)
+        p.by_table |= dict.fromkeys(tables, 0)
+
+    def show(self, state: IncrementalState, ended: str = "completed") -> None:
+        """To be called whenever `state` has moved; `ended` counts once nothing is left to do."""
+        p, now = self._progress, time.monotonic()
+        p.began = p.began or now
+        p.seconds = now - p.began
+        if p.incremental == "paused":
+            p.paused_for += now - self._looked
+        self._looked = now
+        # what goes on after a restart was not added here
+        p.tables = max(p.tables, len(state.collections))
+        p.tables_done = p.tables - len(state.collections)
+        if state.running:
+            p.by_table[state.collections[0].table] = state.rows
+        p.incremental = "" if not state.running else "paused" if state.paused else "running"
+        p.ended = "" if state.running else ended
 
 
 def _instant() -> str:

@@ -52,7 +52,7 @@ class MootProperties(ConfigDef):
     dispatch_interval = _moot("poll.dispatch.interval.ms", "the stream is waited for, not polled")
     queue_provider = _moot("queue.provider.type", _JAVA)
     topic_cache = _moot("topic.cache.size", _JAVA)
-    statistics = _moot("statistics.metrics.enabled", "quantiles are what the monitoring computes over the metrics")
+    statistics = _moot("statistics.metrics.enabled", _ALWAYS)
     advanced_metrics = _moot("internal.advanced.metrics.enable", _ALWAYS)
     sanitize = _moot("custom.sanitize.pattern", "values of the configuration are never logged")
     openlineage = _moot("openlineage.integration.enabled", "OpenLineage events are not sent")

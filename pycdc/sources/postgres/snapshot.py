@@ -45,8 +45,8 @@ class _Reading:
         self.table = table
         events = TableEvents(table, settings)
         self.run_of = (events.read(), table.id, events.row_base)
-        #: Parts that are not read to their end yet.
-        self.left = parts
+        #: Parts of the table, and those that are not read to their end yet.
+        self.parts = self.left = parts
         self.rows = 0
         #: By the planner's estimate.
         self.expected = 0
@@ -105,12 +105,14 @@ class Snapshot:
         progress = self._progress
         progress.phase = "snapshot"
         progress.tables, progress.tables_done = len(self._tables), 0
-        progress.by_table = dict.fromkeys((t.id for t in self._tables), 0)
+        progress.by_table, progress.chunks = dict.fromkeys((t.id for t in self._tables), 0), {}
         pieces = self._one_by_one() if len(self._readers) == 1 else self._side_by_side()
         async with aclosing(pieces) as read:
             async for reading, rows in read:
                 if rows is None:
                     reading.left -= 1
+                    if reading.parts > 1:
+                        progress.chunks[reading.table.id] = (reading.parts, reading.parts - reading.left)
                     if not reading.left:
                         batch = self._table_ended(reading)
                         if batch.runs:

@@ -57,7 +57,7 @@ class Streaming:
         )  # fmt: skip
         self._chunks = IncrementalSnapshot(
             setup.incremental_settings(s), session.connection, session.events, offsets.incremental, session.notifier,
-            lambda: decoder.passed,
+            session.progress, lambda: decoder.passed,
         )  # fmt: skip
         #: Blocking snapshots that were asked for.
         self._requests: deque[signals.SnapshotRequest] = deque()
@@ -131,7 +131,6 @@ class Streaming:
                     payloads = await self._repl.read(_READ_BYTES, _READ_MESSAGES)
             except TimeoutError:
                 return None
-        self._session.progress.read_lsn = self._repl.received
         taken = 0
         while taken < len(payloads):
             taken = decoder.feed(payloads, taken, time.time_ns())
@@ -146,6 +145,9 @@ class Streaming:
             decoder.observe(self._chunks.observe)
         if self._chunks.waiting_for is not None and not decoder.in_transaction:
             self._publish(await self._chunks.reached(self.position))
+        progress = self._session.progress
+        progress.read_lsn, progress.txid = self._repl.received, decoder.xid
+        progress.unchanged = decoder.unchanged if self._session.events.skip_unchanged else -1
         batch = decoder.take()
         if self._reselector is not None:
             await self._reselector.complete(batch)

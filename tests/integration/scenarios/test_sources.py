@@ -7,9 +7,11 @@ share are set on the command line. `snapshot` modes, least privilege, the outbox
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
+import urllib.request
 
 import psycopg
 import pytest
@@ -19,7 +21,7 @@ from confluent_kafka import Consumer, TopicPartition
 class Source:
     """`pycdc source` over one connector file, as a process."""
 
-    def __init__(self, connector, db, kafka, names, folder, **more):
+    def __init__(self, connector, db, kafka, names, folder, http=None, **more):
         self.name = names.base
         self.kafka = kafka
         file = folder / "connector.json"
@@ -33,6 +35,7 @@ class Source:
         self.command = [sys.executable, "-m", "pycdc.cli", "source", "--config", str(file)]
         for key, value in sets.items():
             self.command += ["--set", f"{key}={value}"]
+        self.command += [] if http is None else ["--http", http]
         self.log = folder / "log"
         self.process = None
 
@@ -243,3 +246,40 @@ def test_an_incremental_snapshot_after_a_pause_and_an_alteration(sql, source, na
     wanted = {i: {"id": i, "name": n, "age": a} for i, n, a in sql.execute("SELECT id, name, age FROM persons").fetchall()}
     found = s.records(topic, lambda found: len(found) > 4000 and state(found) == wanted)
     assert state(found) == wanted
+
+
+def test_the_series_that_dashboards_of_debezium_ask_for(sql, source, names):
+    """By the names that the usual JMX exporter rule gives them."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    sql.execute("CREATE TABLE orders (id int PRIMARY KEY, v int); INSERT INTO orders SELECT g, g FROM generate_series(1, 40) g")
+    s = source({**PLAIN, "table.include.list": "public.orders", "skip.messages.without.change": "true"}, http=f"127.0.0.1:{port}")
+    until_it_streams(sql, names, s)
+    sql.execute("ALTER TABLE orders REPLICA IDENTITY FULL")
+    sql.execute("INSERT INTO orders VALUES (41, 1); UPDATE orders SET v = 9 WHERE id = 41; UPDATE orders SET v = 9 WHERE id = 41; DELETE FROM orders WHERE id = 1")
+    s.records(f"{names.prefix}.public.orders", count(44))
+
+    def series():
+        text = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5).read().decode()
+        found = (line.rpartition(" ") for line in text.splitlines() if line.startswith("debezium_metrics_"))
+        return {name.removeprefix("debezium_metrics_"): float(value) for name, _, value in found}
+
+    common = f'name="{names.prefix}",plugin="postgres"'
+    streaming = f'{{context="streaming",{common}}}'
+    end = time.monotonic() + 10
+    while (seen := series())[f"TotalNumberOfDeleteEventsSeen{streaming}"] < 1:
+        assert time.monotonic() < end, seen
+        time.sleep(0.1)
+    assert seen[f'RowsScanned{{context="snapshot",{common},table="public.orders"}}'] == 40
+    assert seen[f'SnapshotCompleted{{context="snapshot",{common}}}'] == 1
+    assert seen[f"Connected{streaming}"] == 1
+    assert seen[f"TotalNumberOfCreateEventsSeen{streaming}"] == 1
+    assert seen[f"TotalNumberOfUpdateEventsSeen{streaming}"] == 1
+    assert seen[f"NumberOfUnchangedEventsSkipped{streaming}"] == 1
+    assert seen[f"NumberOfCommittedTransactions{streaming}"] >= 1
+    assert 0 <= seen[f"MilliSecondsBehindSource{streaming}"] <= seen[f"MilliSecondsBehindSourceMaxValue{streaming}"] < 60_000
+    (xid,) = sql.execute("SELECT txid_current()").fetchone()
+    assert 0 < seen[f"LastTransactionId{streaming}"] < xid
+    (lsn,) = sql.execute("SELECT pg_current_wal_lsn() - '0/0'").fetchone()
+    assert 0 < seen[f'SourceEventPosition{{context="streaming",key="lsn",{common}}}'] <= lsn

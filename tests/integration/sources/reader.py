@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 
 from pycdc.model.template import fill
-from pycdc.plugins.contracts import SourceContext
+from pycdc.plugins.contracts import Progress, SourceContext
 from pycdc.sources.postgres import PostgresSource
 
 
@@ -30,6 +30,7 @@ class Reader:
         self.snapshots = []
         #: Values of notifications.
         self.notes = []
+        self.progress = Progress()
 
     def source(self):
         faults = []
@@ -50,7 +51,7 @@ class Reader:
         async def settle():
             pass
 
-        context = SourceContext("test", "0", load, store, settle)
+        context = SourceContext("test", "0", load, store, settle, progress=self.progress)
         await source.open(context)
         handing = asyncio.ensure_future(self.hand_over(context.signals))
         try:

@@ -139,6 +139,9 @@ async def test_pause_resume_and_stop(sql, reader):
     r.signals.append(Signal("p", "pause-snapshot", '{"type": "incremental"}'))
     await r.until(lambda r: "PAUSED" in r.kinds())
     so_far = len(reads(r))
+    p = r.progress
+    assert (p.incremental, p.tables, p.tables_done, p.phase) == ("paused", 2, 0, "streaming")
+    assert 10 <= p.by_table["public.t"] < 100
     for i in range(3):  # the stream goes on
         sql.execute("INSERT INTO u VALUES (%s)", [1000 + i])
         await r.until(lambda r, i=i: ("c", 1000 + i) in r.ops("u"))
@@ -147,6 +150,8 @@ async def test_pause_resume_and_stop(sql, reader):
     r.signals.append(Signal("r", "resume-snapshot", '{"type": "incremental"}'))
     await r.until(done(100))
     assert reads(r, "u") == []
+    assert (p.incremental, p.ended, p.tables_done, p.by_table["public.t"]) == ("", "completed", 2, 100)
+    assert p.paused_for > 0
     assert r.kinds()[-1] == "COMPLETED"
     assert {"STARTED", "PAUSED", "RESUMED", "ABORTED", "IN_PROGRESS", "TABLE_SCAN_COMPLETED"} <= set(r.kinds())
 

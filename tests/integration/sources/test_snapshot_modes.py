@@ -46,6 +46,10 @@ async def test_several_readers_give_each_row_once_as_of_one_point(more, sql, rea
     assert Counter(after["id"] for _, t, _, after in read if t == "big") == Counter(range(1, 20001))
     assert sum(after["v"] for _, t, _, after in read if t == "big") == 2_000_000, "all readers saw the same moment"
     assert sorted(after["id"] for _, t, _, after in read if t == "small") == [1, 2]
+    p = r.progress
+    assert (p.by_table, p.tables, p.tables_done) == ({"public.big": 20000, "public.small": 2, "public.a_empty": 0}, 3, 3)
+    assert all(total == done for total, done in p.chunks.values())
+    assert set(p.chunks) == (set() if "legacy.snapshot.max.threads" in more else {"public.big"})
     seen = markers(r)
     assert seen["last"] == 1
     assert seen["first"] + seen["first_in_data_collection"] == 2
