@@ -9,7 +9,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent / "live"))
 
-from generate import Case, Change, Column, Table, change_sql, generate, setup_sql, steps_sql
+from case import Case, Change, Column, Table, change_sql, setup_sql, steps_sql
+from generate import generate
 from kinds import KINDS, PREPARE
 from shrink import shrink
 

@@ -25,7 +25,7 @@ from pycdc.debezium.types.calendar import (
     plain_day,
     shown_days,
 )
-from pycdc.debezium.types.entry import Entry, Read, Shape, TypeSettings
+from pycdc.debezium.types.entry import Entry, OutOfRange, Read, Shape, TypeSettings
 from pycdc.model.schema import Schema
 
 _DEBEZIUM = "io.debezium.time."
@@ -224,9 +224,9 @@ def _in_long(micros: int) -> int:
 
 
 def _to_nanos(micros: int) -> int:
-    """Raises ValueError outside int64; Debezium checks the day alone first."""
+    """Raises OutOfRange beyond int64; Debezium checks the day alone first."""
     if micros // DAY * DAY * 1000 < _LONG_MIN or micros * 1000 > _LONG_MAX:
-        raise ValueError("is outside the range of nanoseconds in 64 bits (1677-09-22 to 2262-04-11)")
+        raise OutOfRange("is outside the range of nanoseconds in 64 bits (1677-09-22 to 2262-04-11)")
     return micros * 1000
 
 

@@ -23,7 +23,8 @@ sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent / "tools")]
 
 import capture  # noqa: E402
 import pycdc_driver  # noqa: E402
-from generate import Case, generate, setup_sql, steps_sql  # noqa: E402
+from case import Case, setup_sql, steps_sql  # noqa: E402
+from generate import generate  # noqa: E402
 from pair import ORIGINAL, OURS, InvalidCase, OriginalFailed, Pair  # noqa: E402
 from shrink import shrink  # noqa: E402
 

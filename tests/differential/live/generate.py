@@ -1,127 +1,13 @@
-"""A seed -> a database, what happens in it, and a configuration: one case for both engines.
-
-A case is plain data that can be made smaller (see `shrink`): statements refer to columns by name and are
-rendered only for the columns that are still there.
-"""
+"""A seed -> a case: tables of any types, rows, transactions and DDL while they are streamed, a configuration."""
 
 from __future__ import annotations
 
-import dataclasses
-from dataclasses import dataclass, field
 from random import Random
 
-from kinds import BY_NAME, KINDS, PREPARE, TOASTED, Kind, long_literal  # noqa: F401
+import options
+from case import Case, Change, Column, Table, literal, quoted
+from kinds import BY_NAME, KINDS, TOASTED, long_literal
 
-
-@dataclass
-class Column:
-    name: str
-    type: str
-    not_null: bool = False
-    default: str = ""
-
-
-@dataclass
-class Table:
-    name: str
-    columns: list[Column]
-    key: list[str]
-    identity: str = "DEFAULT"
-    unique: list[str] = field(default_factory=list)
-
-
-@dataclass
-class Change:
-    """insert: values. update: values, for the rows whose `where` is set (number of the row). delete. sql: text."""
-
-    kind: str
-    table: str = ""
-    values: dict[str, str] = field(default_factory=dict)
-    row: int = 0
-    text: str = ""
-
-
-@dataclass
-class Case:
-    seed: int
-    tables: list[Table]
-    #: Rows that are there before the engines start, then transactions while they stream.
-    before: list[Change]
-    steps: list[list[Change]]
-    config: dict[str, str]
-
-    def copy(self) -> Case:
-        return Case(
-            self.seed, [dataclasses.replace(t, columns=list(t.columns), key=list(t.key), unique=list(t.unique)) for t in self.tables],
-            [dataclasses.replace(c, values=dict(c.values)) for c in self.before],
-            [[dataclasses.replace(c, values=dict(c.values)) for c in step] for step in self.steps], dict(self.config),
-        )  # fmt: skip
-
-
-def quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
-
-
-# ---- to SQL
-
-
-def setup_sql(case: Case) -> list[str]:
-    """What is there before the engines start."""
-    out = [PREPARE]
-    for t in case.tables:
-        columns = [
-            f"{quoted(c.name)} {c.type}{' NOT NULL' if c.not_null else ''}{f' DEFAULT {c.default}' if c.default else ''}" for c in t.columns
-        ]
-        key = [k for k in t.key if any(c.name == k for c in t.columns)]
-        if key:
-            columns.append(f"PRIMARY KEY ({', '.join(map(quoted, key))})")
-        out.append(f"CREATE TABLE {quoted(t.name)} (rn int, {', '.join(columns)})")
-        unique = [k for k in t.unique if any(c.name == k for c in t.columns)]
-        if unique:
-            out.append(f"CREATE UNIQUE INDEX {quoted('u_' + t.name)} ON {quoted(t.name)} ({', '.join(map(quoted, unique))})")
-        if t.identity == "INDEX" and unique:
-            out.append(f"ALTER TABLE {quoted(t.name)} REPLICA IDENTITY USING INDEX {quoted('u_' + t.name)}")
-        elif t.identity in ("FULL", "NOTHING"):
-            out.append(f"ALTER TABLE {quoted(t.name)} REPLICA IDENTITY {t.identity}")
-    out += [sql for c in case.before if (sql := change_sql(case, c))]
-    return out
-
-
-def steps_sql(case: Case) -> list[str]:
-    """Each text is one transaction, or DDL alone."""
-    return [";\n".join(parts) for step in case.steps if (parts := [sql for c in step if (sql := change_sql(case, c))])]
-
-
-def change_sql(case: Case, change: Change) -> str:
-    """Empty when nothing of it is left."""
-    if change.kind == "sql":
-        return change.text
-    table = next((t for t in case.tables if t.name == change.table), None)
-    if table is None:
-        return ""
-    there = {c.name for c in table.columns}
-    values = {k: v for k, v in change.values.items() if k in there}
-    name = quoted(change.table)
-    match change.kind:
-        case "insert":
-            names = ", ".join(["rn", *map(quoted, values)])
-            return f"INSERT INTO {name} ({names}) VALUES ({', '.join([str(change.row), *values.values()])})"
-        case "update":
-            if not values:
-                return ""
-            return f"UPDATE {name} SET {', '.join(f'{quoted(k)} = {v}' for k, v in values.items())} WHERE rn = {change.row}"
-        case "delete":
-            return f"DELETE FROM {name} WHERE rn = {change.row}"
-        case "truncate":
-            return f"TRUNCATE {name}"
-    raise ValueError(change.kind)
-
-
-# ---- from a seed
 
 #: A subtransaction that is undone.
 _ROLLED_BACK = "DO $do$ BEGIN BEGIN DELETE FROM {table} WHERE rn = {row}; RAISE 'undone'; EXCEPTION WHEN raise_exception THEN NULL; END; END $do$"
@@ -133,14 +19,21 @@ _TABLES = ("t", "Big Table", "t-1", "täble", "a_b", "dots.in.it")
 def generate(seed: int) -> Case:
     """Always the same case for the same seed."""
     rng = Random(seed)
-    tables = [_table(rng, name) for name in rng.sample(_TABLES, rng.choice((1, 1, 1, 2)))]
+    tables = [_table(rng, name) for name in rng.sample(_TABLES, rng.choice((1, 1, 1, 2, 3)))]
     rows: dict[str, int] = {t.name: 0 for t in tables}
     before = [_insert(rng, t, rows) for t in tables for _ in range(rng.randint(0, 3))]
     steps = [[_change(rng, rng.choice(tables), rows) for _ in range(rng.choice((1, 1, 2, 3)))] for _ in range(rng.randint(1, 6))]
     if rng.random() < 0.3:
-        steps.insert(rng.randint(0, len(steps)), [_alter(rng, rng.choice(tables))])
+        place = rng.randint(0, len(steps))
+        steps[place:place] = [[change] for change in _alter(rng, rng.choice(tables))]
         steps += [[_change(rng, rng.choice(tables), rows)] for _ in range(2)]
-    return Case(seed, tables, before, steps, _config(rng, tables))
+    if rng.random() < 0.15:
+        down = rng.randint(0, len(steps))
+        up = rng.randint(down, len(steps))
+        steps[down:down] = [[Change("down")]]
+        steps[up + 1 : up + 1] = [[Change("up")]]
+        steps += [[_change(rng, rng.choice(tables), rows)] for _ in range(2)]
+    return Case(seed, tables, before, steps, options.choose(rng, tables))
 
 
 def _table(rng: Random, name: str) -> Table:
@@ -152,7 +45,7 @@ def _table(rng: Random, name: str) -> Table:
             default = f"{literal(rng.choice(kind.literals))}::{kind.sql}"
         columns.append(Column(column, kind.sql, rng.random() < 0.3, default))
     keyed = [c.name for c in columns if BY_NAME[c.type].keyed]
-    table = Table(name, columns, [])
+    table = Table(name, columns, [], generated=rng.random() < 0.08, comment=rng.random() < 0.15)
     if rng.random() < 0.75:
         if not keyed or rng.random() < 0.5:
             columns.insert(rng.randint(0, len(columns)), Column("id", rng.choice(("int", "bigint", "bigserial", "uuid", "text")), True))
@@ -164,6 +57,9 @@ def _table(rng: Random, name: str) -> Table:
         for c in columns:
             if c.name in table.unique and rng.random() < 0.7:
                 c.not_null = True
+    if rng.random() < 0.12:
+        # PostgreSQL wants the columns that divide a table in its key, and has no identity by index for the whole
+        table.partitions, table.unique = rng.choice((1, 2)), []
     table.identity = rng.choice(("DEFAULT", "DEFAULT", "FULL", "FULL", "NOTHING", "INDEX"))
     if table.identity == "INDEX":
         if not table.unique or not all(c.not_null for c in columns if c.name in table.unique):
@@ -237,64 +133,32 @@ def _change(rng: Random, table: Table, rows: dict[str, int]) -> Change:
     return Change("update", table.name, {c.name: _value(rng, c, row, key=False) for c in picked}, row)
 
 
-def _alter(rng: Random, table: Table) -> Change:
+def _alter(rng: Random, table: Table) -> list[Change]:
+    """DDL, each alone: most of it one statement."""
     name = quoted(table.name)
     free = [c for c in table.columns if c.name not in (*table.key, *table.unique, "id")]
     added = rng.choice(KINDS)
     options = [
-        f"ADD COLUMN added {added.sql}",
-        f"ADD COLUMN added {added.sql} NOT NULL DEFAULT {literal(added.literals[0])}",
-        "ADD COLUMN added int DEFAULT 5",
-        "REPLICA IDENTITY FULL",
+        [f"ALTER TABLE {name} ADD COLUMN added {added.sql}"],
+        [f"ALTER TABLE {name} ADD COLUMN added {added.sql} NOT NULL DEFAULT {literal(added.literals[0])}"],
+        [f"ALTER TABLE {name} ADD COLUMN added int DEFAULT 5"],
+        ["ALTER TYPE mood ADD VALUE 'new one'"],
+        [f"CREATE TABLE later (id int PRIMARY KEY, v {added.sql})", f"INSERT INTO later VALUES (1, {literal(added.literals[-1])}), (2, NULL)"],
+        [f"DROP TABLE {name}", f"CREATE TABLE {name} (rn int PRIMARY KEY, {quoted(table.columns[0].name)} text)"],
+        [f"ALTER TABLE {name} RENAME TO renamed", "INSERT INTO renamed (rn) VALUES (500)", f"ALTER TABLE renamed RENAME TO {name}"],
     ]
+    if not table.partitions:
+        options += [[f"ALTER TABLE {name} REPLICA IDENTITY FULL"]]
+        if table.key:
+            options += [[f"ALTER TABLE {name} DROP CONSTRAINT {quoted(table.name + '_pkey')}, REPLICA IDENTITY FULL"]]
+        else:
+            options += [[f"ALTER TABLE {name} ADD COLUMN late bigserial PRIMARY KEY"]]
     if free:
         column = quoted(rng.choice(free).name)
-        options += [f"DROP COLUMN {column}", f"RENAME COLUMN {column} TO renamed", f"ALTER COLUMN {column} TYPE text USING {column}::text",
-                    f"ALTER COLUMN {column} DROP DEFAULT"]  # fmt: skip
-    return Change("sql", text=f"ALTER TABLE {name} {rng.choice(options)}")
-
-
-def _config(rng: Random, tables: list[Table]) -> dict[str, str]:
-    """A handful of options at once; defaults otherwise."""
-    first = tables[0]
-    column = rng.choice(first.columns).name
-    as_pattern = "".join(f"\\{ch}" if ch in "\\.[]{}()*+-?^$|" else ch for ch in f"public.{first.name}")
-    choices = {
-        "decimal.handling.mode": ("double", "string"),
-        "time.precision.mode": ("adaptive_time_microseconds", "connect", "isostring", "microseconds", "nanoseconds"),
-        "interval.handling.mode": ("string",),
-        "hstore.handling.mode": ("map",),
-        "binary.handling.mode": ("base64", "base64-url-safe", "hex"),
-        "money.fraction.digits": ("4", "0"),
-        "include.unknown.datatypes": ("true",),
-        "tombstones.on.delete": ("false",),
-        "skipped.operations": ("none", "u", "d,t"),
-        "skip.messages.without.change": ("true",),
-        "provide.transaction.metadata": ("true",),
-        "schema.name.adjustment.mode": ("avro", "avro_unicode"),
-        "field.name.adjustment.mode": ("avro", "avro_unicode"),
-        "column.propagate.source.type": (".*",),
-        "datatype.propagate.source.type": (r".*\.(numeric|varchar|int4)",),
-        "include.schema.comments": ("true",),
-        "unavailable.value.placeholder": ("__gone__",),
-        "column.truncate.to.3.chars": (".*",),
-        "column.mask.with.4.chars": (rf".*\.{column}" if column.isidentifier() else r".*\.a",),
-        "column.exclude.list": (r"public\..*\.(b|value)",),
-        "message.key.columns": (f"{as_pattern}:rn",),
-        "snapshot.mode": ("no_data",),
-        "extended.headers.enabled": ("false",),
-        "topic.naming.strategy": ("io.debezium.schema.DefaultTopicNamingStrategy", "io.debezium.schema.SchemaUnicodeTopicNamingStrategy"),
-        "value.converter.replace.null.with.default": ("false",),
-        "value.converter.decimal.format": ("NUMERIC",),
-        "publication.autocreate.mode": ("filtered",),
-    }
-    out = {name: rng.choice(values) for name, values in choices.items() if rng.random() < 0.1}
-    if rng.random() < 0.5:
-        out |= {"key.converter.schemas.enable": "false", "value.converter.schemas.enable": "false"}
-    if rng.random() < 0.15:
-        out |= {
-            "transforms": "u", "transforms.u.type": "io.debezium.transforms.ExtractNewRecordState",
-            "transforms.u.delete.tombstone.handling.mode": rng.choice(("drop", "tombstone", "rewrite", "rewrite-with-tombstone", "delete-to-tombstone")),
-            "transforms.u.add.fields": rng.choice(("op", "op,table,before.rn:was", "db,source.schema")),
-        }  # fmt: skip
-    return out
+        options += [
+            [f"ALTER TABLE {name} DROP COLUMN {column}"], [f"ALTER TABLE {name} RENAME COLUMN {column} TO renamed"],
+            [f"ALTER TABLE {name} ALTER COLUMN {column} TYPE text USING {column}::text"],
+            [f"ALTER TABLE {name} ALTER COLUMN {column} DROP DEFAULT"], [f"ALTER TABLE {name} ALTER COLUMN {column} DROP NOT NULL"],
+            [f"ALTER TABLE {name} DROP COLUMN {column}", f"ALTER TABLE {name} ADD COLUMN {column} varchar(30) DEFAULT 'again'"],
+        ]  # fmt: skip
+    return [Change("sql", text=text) for text in rng.choice(options)]

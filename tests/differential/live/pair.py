@@ -15,11 +15,13 @@ from typing import Any
 import capture
 import compare
 import psycopg
-from generate import Case, setup_sql, steps_sql
+from case import DOWN, UP, Case, setup_sql, steps_sql
 
 DIFFERENCES = Path(__file__).parents[3] / "docs" / "differences.toml"
 _DDL = re.compile(r"^\s*(ALTER|DROP|CREATE|TRUNCATE)\b", re.IGNORECASE)
 _LIMIT = 25.0
+#: Seconds in which Connect stores offsets; the worker does so every 300 ms.
+_OFFSETS_STORED = 0.7
 
 #: Names of the two engines: of one length, so that one name can take the other's place in the bytes.
 ORIGINAL, OURS = "dbz", "our"
@@ -133,8 +135,14 @@ class _Run:
                 except RuntimeError as error:
                     self.failed[engine] = str(error)
             self._wait(lambda: self._streams(sql), "streaming")
-            for step in steps_sql(case):
-                if _DDL.match(step):
+            up = True
+            for step in [*steps_sql(case), UP]:
+                if step in (UP, DOWN):
+                    if up != (step == UP):
+                        self._start(sql) if step == UP else self._stop(sql)
+                        up = step == UP
+                    continue
+                if up and _DDL.match(step):
                     self._sync(sql)
                 self._execute(sql, [step])
             self._sync(sql)
@@ -149,6 +157,25 @@ class _Run:
                 sql.execute(statement.encode())
             except psycopg.Error as error:
                 raise InvalidCase(str(error)) from None
+
+    def _stop(self, sql: psycopg.Connection) -> None:
+        """End both in an orderly way, when all that they published is in their offsets."""
+        self._sync(sql)
+        self._pump(_OFFSETS_STORED)
+        for engine in self.created:
+            self.drivers[engine].stop(self.names[engine])
+        active = "SELECT 1 FROM pg_replication_slots WHERE database = current_database() AND active"
+        self._wait(lambda: not sql.execute(active).fetchone(), "release of the slots")
+
+    def _start(self, sql: psycopg.Connection) -> None:
+        for engine in self.created:
+            self.drivers[engine].resume(self.names[engine])
+        self._wait(lambda: self._streams(sql), "streaming")
+
+    def _pump(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self.tap.pump(0.05)
 
     def _streams(self, sql: psycopg.Connection) -> bool:
         query = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from generate import Case
+from case import Case
 
 
 def shrink(case: Case, differs: Callable[[Case], bool], *, tries: int = 80) -> Case:
