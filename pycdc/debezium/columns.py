@@ -51,7 +51,6 @@ class ColumnRules:
         *,
         propagate_columns: NameFilter | None = None,
         propagate_types: NameFilter | None = None,
-        comments: bool = False,
         custom: Sequence[CustomConverter] = (),
     ) -> None:
         self.types = types
@@ -63,7 +62,6 @@ class ColumnRules:
             _Rule(propagate_types or nothing, "propagate type"),
         ]
         self._rules = sorted(rules, key=lambda r: _PRECEDENCE.index(r.kind))
-        self._comments = comments
 
     @staticmethod
     def parse(raw: Mapping[str, str]) -> list[_Rule]:
@@ -91,8 +89,6 @@ class ColumnRules:
         resolved = self._own(table, column) or resolve(column, self.types)
         if resolved is None:
             return None
-        if self._comments and column.comment:
-            resolved = msgspec.structs.replace(resolved, schema=resolved.schema.replace(doc=column.comment))
         name, type_name = f"{table.id}.{column.name}", f"{table.id}.{column.type.name}"
         for rule in self._rules:
             if rule.filter.matches(type_name if rule.kind == "propagate type" else name):

@@ -60,8 +60,6 @@ class EventSettings(msgspec.Struct, kw_only=True):
     skipped: frozenset[str] = frozenset("t")
     skip_unchanged: bool = False
     transaction_metadata: bool = False
-    #: Table comments become the schema's doc.
-    comments: bool = False
     adjust_schema: Adjuster = unchanged
     adjust_field: Adjuster = unchanged
     #: Put behind the operation's own headers on every record of a table.
@@ -128,7 +126,7 @@ class TableEvents:
         topic, adjust = self.name.topic, self.settings.adjust_schema
         value = struct(
             [(p.name, schema(p.resolved)) for p in self._parts],
-            optional=True, name=adjust(f"{topic}.Value"), doc=self.table.comment if self.settings.comments else None,
+            optional=True, name=adjust(f"{topic}.Value"),
         )  # fmt: skip
         return struct(
             [
@@ -140,10 +138,10 @@ class TableEvents:
 
     def _make_key_schema(self, schema: Callable[[_Part], Schema]) -> Schema | None:
         fields = [(p.name, schema(p)) for p in self._key_parts]
-        if not fields:
-            return None
         if self.name.key_field is not None:
             fields.append((self.name.key_field, STRING))
+        if not fields:
+            return None
         return struct(fields, name=self.settings.adjust_schema(f"{self.name.topic}.Key"))
 
     # ---- values

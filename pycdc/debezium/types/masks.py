@@ -64,20 +64,20 @@ def truncated(resolved: ResolvedColumn, column: Column, length: int) -> Resolved
     return resolved
 
 
-def with_source_type(resolved: ResolvedColumn, column: Column, *, comment: bool = False) -> ResolvedColumn:
-    """Parameters __debezium.source.column.*: type, length, scale, comment, name.
+def with_source_type(resolved: ResolvedColumn, column: Column) -> ResolvedColumn:
+    """Parameters __debezium.source.column.*: type, length, scale, name.
 
     Debezium's snapshot takes them from the JDBC driver, its stream from the Relation message: serials and
     numeric without precision differ, which `snapshot_schema` shows.
     """
     shape = shape_of(column)
     name = column.type.name.upper()
-    stream = _source(column, name, shape.length, shape.scale, comment=comment)
+    stream = _source(column, name, shape.length, shape.scale)
     serial = column.default is not None and "nextval(" in column.default
     variable = _is_variable(column)
     snapshot = _source(
         column, _SERIAL.get(column.type.name, name) if serial else name,
-        0 if variable else shape.length, None if variable else shape.scale, comment=comment,
+        0 if variable else shape.length, None if variable else shape.scale,
     )  # fmt: skip
     schema = _appended(resolved.schema, stream)
     return msgspec.structs.replace(
@@ -93,12 +93,10 @@ def _is_variable(column: Column) -> bool:
 Parameters = tuple[tuple[str, str], ...]
 
 
-def _source(column: Column, name: str, length: int, scale: int | None, *, comment: bool) -> Parameters:
+def _source(column: Column, name: str, length: int, scale: int | None) -> Parameters:
     parameters = [(_SOURCE + "type", name), (_SOURCE + "length", str(length))]
     if scale is not None:
         parameters.append((_SOURCE + "scale", str(scale)))
-    if comment and column.comment:
-        parameters.append((_SOURCE + "comment", column.comment))
     return (*parameters, (_SOURCE + "name", column.name))
 
 

@@ -206,7 +206,6 @@ class PostgresSourceConfig(MootProperties):
     transaction_topic = Property[str](
         "topic.transaction", text(), default="transaction", old_names=("transaction.topic",), doc="Last part of the transaction topic."
     )
-    comments = Property[bool]("include.schema.comments", boolean(), default=False, doc="Column comments become the schema's doc.")
 
     # ---- values and schemas
     decimal = Property[str]("decimal.handling.mode", one_of("precise", "double", "string"), default="precise", doc="numeric and money.")

@@ -33,6 +33,7 @@ class MootProperties(ConfigDef):
     struct_version = _moot("source.struct.version", "the layout is that of today")
     schema_refresh = _moot("schema.refresh.mode", "the stream itself tells each change of a table")
     schema_changes = _moot("include.schema.changes", _NEVER)
+    schema_comments = _moot("include.schema.comments", "Debezium reads no comments from PostgreSQL")
     schema_history = _moot("internal.snapshot.scan.all.columns.force", _NEVER)
     query_mode = _moot("snapshot.query.mode", "see snapshot.select.statement.overrides")
     mode_name = _moot("snapshot.mode.custom.name", _JAVA)

@@ -68,7 +68,7 @@ def event_settings(c: PostgresSourceConfig, *, task_id: str, now_ms: int) -> Eve
         topics=Topics(_topics(c)),
         columns=ColumnRules(
             types, ColumnRules.parse(c.raw),
-            propagate_columns=c.propagate_columns, propagate_types=c.propagate_types, comments=c.comments,
+            propagate_columns=c.propagate_columns, propagate_types=c.propagate_types,
             custom=c.custom_converters(),
         ),
         filters=_filters(c),
@@ -77,7 +77,6 @@ def event_settings(c: PostgresSourceConfig, *, task_id: str, now_ms: int) -> Eve
         skipped=c.skipped,
         skip_unchanged=c.skip_unchanged,
         transaction_metadata=c.transaction_metadata,
-        comments=c.comments,
         adjust_schema=SCHEMA_ADJUSTERS[c.schema_adjust],
         adjust_field=FIELD_ADJUSTERS[c.field_adjust],
         context_headers=context,

@@ -145,8 +145,9 @@ def _alter(rng: Random, table: Table) -> list[Change]:
         ["ALTER TYPE mood ADD VALUE 'new one'"],
         [f"CREATE TABLE later (id int PRIMARY KEY, v {added.sql})", f"INSERT INTO later VALUES (1, {literal(added.literals[-1])}), (2, NULL)"],
         [f"DROP TABLE {name}", f"CREATE TABLE {name} (rn int PRIMARY KEY, {quoted(table.columns[0].name)} text)"],
-        [f"ALTER TABLE {name} RENAME TO renamed", "INSERT INTO renamed (rn) VALUES (500)", f"ALTER TABLE renamed RENAME TO {name}"],
     ]
+    if all(not c.not_null or c.default for c in table.columns):
+        options += [[f"ALTER TABLE {name} RENAME TO renamed", "INSERT INTO renamed (rn) VALUES (500)", f"ALTER TABLE renamed RENAME TO {name}"]]
     if not table.partitions:
         options += [[f"ALTER TABLE {name} REPLICA IDENTITY FULL"]]
         if table.key:

@@ -7,7 +7,7 @@ from random import Random
 from case import Table
 
 _REGEX_TOPICS = {
-    "topic.naming.strategy": "io.debezium.schema.DefaultRegexTopicNamingStrategy",
+    "topic.naming.strategy": "io.debezium.schema.SchemaRegexTopicNamingStrategy",
     "topic.regex": r"(.*)\.public\.(.*)", "topic.replacement": "$1.all_in_one",
 }  # fmt: skip
 
@@ -17,7 +17,7 @@ _UNWRAP = "io.debezium.transforms.ExtractNewRecordState"
 _CHAINS = (
     {"u": {"type": _UNWRAP, "delete.tombstone.handling.mode": ("drop", "tombstone", "rewrite", "rewrite-with-tombstone", "delete-to-tombstone"),
            "add.fields": ("", "op", "op,table,before.rn:was", "db,source.schema"), "add.headers": ("", "op,source.table", "before.rn")}},
-    {"u": {"type": _UNWRAP}, "f": {"type": "org.apache.kafka.connect.transforms.Flatten$Value", "delimiter": "_"}},
+    {"u": {"type": _UNWRAP}, "f": {"type": "org.apache.kafka.connect.transforms.Flatten$Value", "delimiter": ("_", ".")}},
     {"u": {"type": _UNWRAP}, "c": {"type": "org.apache.kafka.connect.transforms.Cast$Value", "spec": ("rn:string", "rn:int64", "rn:float64")}},
     {"u": {"type": _UNWRAP}, "k": {"type": "org.apache.kafka.connect.transforms.ValueToKey", "fields": "rn"}},
     {"u": {"type": _UNWRAP}, "m": {"type": "org.apache.kafka.connect.transforms.MaskField$Value", "fields": "rn"}},
@@ -28,8 +28,7 @@ _CHAINS = (
            "key.enforce.uniqueness": ("true", "false"), "key.field.name": ("", "shard")}},
     {"r": {"type": "org.apache.kafka.connect.transforms.RegexRouter", "regex": r"(.*)\.public\.(.*)", "replacement": "$1.p.$2"}},
     {"e": {"type": "io.debezium.transforms.ExtractChangedRecordState", "header.changed.name": "changed", "header.unchanged.name": "same"}},
-    {"f": {"type": "org.apache.kafka.connect.transforms.Flatten$Value", "delimiter": ("_", ".")}},
-    {"h": {"type": "org.apache.kafka.connect.transforms.HoistField$Value", "field": "line"}},
+    {"u": {"type": _UNWRAP}, "h": {"type": "org.apache.kafka.connect.transforms.HoistField$Value", "field": "line"}},
     {"s": {"type": "org.apache.kafka.connect.transforms.SetSchemaMetadata$Value", "schema.name": "renamed", "schema.version": "3"}},
     {"h": {"type": "org.apache.kafka.connect.transforms.InsertHeader", "header": "h", "value.literal": ("text", "17", "1.5", "true", "[1,2]")}},
     {"x": {"type": "org.apache.kafka.connect.transforms.ReplaceField$Value", "exclude": ("ts_us,ts_ns", "source")}},
@@ -97,6 +96,8 @@ def choose(rng: Random, tables: list[Table]) -> dict[str, str]:
         "publication.autocreate.mode": ("filtered",),
     }
     out = {name: rng.choice(values) for name, values in choices.items() if rng.random() < 0.08}
+    if "column.include.list" in out:
+        out.pop("column.exclude.list", None)  # they exclude each other
     if "snapshot.select.statement.overrides" in out:
         quoted = first.name.replace('"', '""')
         out[f"snapshot.select.statement.overrides.public.{first.name}"] = f'SELECT * FROM public."{quoted}" WHERE rn <> 2'
