@@ -13,22 +13,25 @@ _REGEX_TOPICS = {
 
 _UNWRAP = "io.debezium.transforms.ExtractNewRecordState"
 
+#: Nothing without a value goes on to the next transform: most of Kafka's fail there.
+_ROWS = {"type": _UNWRAP, "delete.tombstone.handling.mode": ("drop", "rewrite")}
+
 #: Chains of transforms: their aliases in order, and the options of each.
 _CHAINS = (
     {"u": {"type": _UNWRAP, "delete.tombstone.handling.mode": ("drop", "tombstone", "rewrite", "rewrite-with-tombstone", "delete-to-tombstone"),
            "add.fields": ("", "op", "op,table,before.rn:was", "db,source.schema"), "add.headers": ("", "op,source.table", "before.rn")}},
-    {"u": {"type": _UNWRAP}, "f": {"type": "org.apache.kafka.connect.transforms.Flatten$Value", "delimiter": ("_", ".")}},
-    {"u": {"type": _UNWRAP}, "c": {"type": "org.apache.kafka.connect.transforms.Cast$Value", "spec": ("rn:string", "rn:int64", "rn:float64")}},
-    {"u": {"type": _UNWRAP}, "k": {"type": "org.apache.kafka.connect.transforms.ValueToKey", "fields": "rn"}},
-    {"u": {"type": _UNWRAP}, "m": {"type": "org.apache.kafka.connect.transforms.MaskField$Value", "fields": "rn"}},
-    {"u": {"type": _UNWRAP}, "i": {"type": "org.apache.kafka.connect.transforms.InsertField$Value", "static.field": "from", "static.value": "here"}},
-    {"u": {"type": _UNWRAP}, "r": {"type": "org.apache.kafka.connect.transforms.ReplaceField$Value", "exclude": ("rn", "a,b"), "renames": ("", "rn:row_number")}},
-    {"u": {"type": _UNWRAP}, "h": {"type": "org.apache.kafka.connect.transforms.HeaderFrom$Value", "fields": "rn", "headers": "hrn", "operation": ("copy", "move")}},
+    {"u": _ROWS, "f": {"type": "org.apache.kafka.connect.transforms.Flatten$Value", "delimiter": ("_", ".")}},
+    {"u": _ROWS, "c": {"type": "org.apache.kafka.connect.transforms.Cast$Value", "spec": ("rn:string", "rn:int64", "rn:float64")}},
+    {"u": _ROWS, "k": {"type": "org.apache.kafka.connect.transforms.ValueToKey", "fields": "rn"}},
+    {"u": _ROWS, "m": {"type": "org.apache.kafka.connect.transforms.MaskField$Value", "fields": "rn"}},
+    {"u": _ROWS, "i": {"type": "org.apache.kafka.connect.transforms.InsertField$Value", "static.field": "from", "static.value": "here"}},
+    {"u": _ROWS, "r": {"type": "org.apache.kafka.connect.transforms.ReplaceField$Value", "exclude": ("rn", "a,b"), "renames": ("", "rn:row_number")}},
+    {"u": _ROWS, "h": {"type": "org.apache.kafka.connect.transforms.HeaderFrom$Value", "fields": "rn", "headers": "hrn", "operation": ("copy", "move")}},
     {"l": {"type": "io.debezium.transforms.ByLogicalTableRouter", "topic.regex": r"(.*)\.public\.(.*)", "topic.replacement": "$1.routed",
            "key.enforce.uniqueness": ("true", "false"), "key.field.name": ("", "shard")}},
     {"r": {"type": "org.apache.kafka.connect.transforms.RegexRouter", "regex": r"(.*)\.public\.(.*)", "replacement": "$1.p.$2"}},
     {"e": {"type": "io.debezium.transforms.ExtractChangedRecordState", "header.changed.name": "changed", "header.unchanged.name": "same"}},
-    {"u": {"type": _UNWRAP}, "h": {"type": "org.apache.kafka.connect.transforms.HoistField$Value", "field": "line"}},
+    {"u": _ROWS, "h": {"type": "org.apache.kafka.connect.transforms.HoistField$Value", "field": "line"}},
     {"s": {"type": "org.apache.kafka.connect.transforms.SetSchemaMetadata$Value", "schema.name": "renamed", "schema.version": "3"}},
     {"h": {"type": "org.apache.kafka.connect.transforms.InsertHeader", "header": "h", "value.literal": ("text", "17", "1.5", "true", "[1,2]")}},
     {"x": {"type": "org.apache.kafka.connect.transforms.ReplaceField$Value", "exclude": ("ts_us,ts_ns", "source")}},
@@ -90,7 +93,7 @@ def choose(rng: Random, tables: list[Table]) -> dict[str, str]:
         "extended.headers.enabled": ("false",),
         "topic.naming.strategy": ("io.debezium.schema.DefaultTopicNamingStrategy", "io.debezium.schema.SchemaUnicodeTopicNamingStrategy"),
         "publish.via.partition.root": ("true",),
-        "replica.identity.autoset.values": (f"{table}:FULL",),
+        "replica.identity.autoset.values": (f"{table}:FULL".replace(" ", "."),),
         "value.converter.replace.null.with.default": ("false",),
         "value.converter.decimal.format": ("NUMERIC",),
         "publication.autocreate.mode": ("filtered",),

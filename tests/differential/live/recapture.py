@@ -2,12 +2,15 @@
 
     python tests/differential/live/recapture.py [CASE ...]      (make differential-recapture)
 
+A case that has no capture yet gets one: that is how captures are made.
+
 Starts its own PostgreSQL, broker and Connect worker; needs Java and, at first use, Maven. Prints what differs
 and ends with 1 when anything does. Nothing of pycdc's own engine takes part.
 """
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 import tempfile
@@ -44,8 +47,14 @@ def main(names: list[str]) -> int:
         }  # fmt: skip
         driver = cases.capture.ConnectDriver(stack)
         for name in names or DEFAULT:
+            captured = cases.run_with(driver, name, stack)
+            file = cases.GOLDEN / f"{name}.json"
+            if not file.exists():
+                file.write_text(json.dumps(captured, indent=1, ensure_ascii=False) + "\n")
+                print("captured", name, flush=True)
+                continue
             # not what pycdc may differ in: here Debezium is compared with itself
-            found = cases.differences(name, cases.run_with(driver, name, stack), allowed=False)
+            found = cases.differences(name, captured, allowed=False)
             different += bool(found)
             print("equal  " if not found else "DIFFERS", name, *(f"\n    {d[:300]}" for d in found[:10]), flush=True)
     finally:
