@@ -13,11 +13,15 @@ from pycdc.plugins.contracts import Transform
 
 
 class Link(msgspec.Struct, frozen=True):
-    """One transform; it applies where `predicate` says True (False with `negate`); without one always."""
+    """One transform; it applies where `predicate` says True (False with `negate`); without one always.
+
+    `name` is what the configuration calls it, for errors.
+    """
 
     transform: Transform
     predicate: Callable[[Record], bool] | None = None
     negate: bool = False
+    name: str = ""
 
 
 class Chain:
@@ -38,12 +42,18 @@ class Chain:
                 if link.predicate is not None and link.predicate(record) is link.negate:
                     continue
                 changed = link.transform.apply(record)
+            except RecordError as error:
+                prefix = f"transforms.{link.name}: "
+                if link.name and not error.what.startswith(prefix):
+                    error.what = prefix + error.what
+                raise
             except (PycdcError, NeedsValue):
                 raise
             except Exception as error:
                 # a transform of the user's own; its message may hold a row's values, so only its kind is told
                 name = type(link.transform).__qualname__
-                raise RecordError(f"the transform {name} failed", cause=type(error).__name__) from error
+                alias = f"transforms.{link.name}: " if link.name else ""
+                raise RecordError(f"{alias}the transform {name} failed", cause=type(error).__name__) from error
             if changed is None:
                 return None
             record = changed

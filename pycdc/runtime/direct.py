@@ -183,7 +183,7 @@ async def run_direct(source_plan: SourcePlan, sink_plan: SinkPlan, *, http: str 
     source = source_plan.make_source()
     metrics = SourceMetrics(source_plan.name, source.partition.get("server", ""))
     chain = Chain(
-        [Link(s.transform, s.predicate, s.negate) for s in (*source_plan.transforms, *sink_plan.transforms)]
+        [Link(s.transform, s.predicate, s.negate, s.name) for s in (*source_plan.transforms, *sink_plan.transforms)]
     )
     pipeline = DirectPipeline(f"{source_plan.name}/{sink_plan.name}", source, sink_plan.make_sink(), chain, health, metrics)
     async with serving(http, health, metrics):

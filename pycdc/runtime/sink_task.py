@@ -253,7 +253,7 @@ async def run_sink(plan: SinkPlan, *, http: str | None, stop: asyncio.Event) -> 
     consumer = GroupConsumer(
         plan.consumer, group=plan.group, topics=plan.topics, pattern=plan.topics_regex, client_id=f"connector-consumer-{plan.name}-0"
     )
-    chain = Chain([Link(s.transform, s.predicate, s.negate) for s in plan.transforms])
+    chain = Chain([Link(s.transform, s.predicate, s.negate, s.name) for s in plan.transforms])
     task = SinkTask(plan.name, consumer, plan.make_sink(), plan.key_converter, plan.value_converter, chain, health, metrics)
     async with serving(http, health, metrics):
         try:

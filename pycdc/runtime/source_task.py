@@ -356,7 +356,7 @@ def make_encoder(plan: SourcePlan, source: Source, metrics: SourceMetrics) -> En
             log.warning("an event is left out", where=error.where, what=error.what, cause=error.cause)
         return True
 
-    chain = Chain([Link(s.transform, s.predicate, s.negate) for s in plan.transforms])
+    chain = Chain([Link(s.transform, s.predicate, s.negate, s.name) for s in plan.transforms])
     return Encoder(
         plan.key_converter, plan.value_converter, plan.header_converter, chain,
         unrepresentable=refuse if source.conversion_failure == "fail" else null, tolerate=tolerate, report=report,

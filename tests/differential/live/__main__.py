@@ -1,6 +1,6 @@
 """Looks for what pycdc does otherwise than the real Debezium, in generated databases.
 
-    python tests/differential/live [--seed N] [--minutes M] [--cases N] [--keep-going]
+    python tests/differential/live [--seed N] [--minutes M] [--cases N] [--keep-going] [--tries N]
 
 Both engines run at once on the same database. A difference is made smaller and printed as a case for
 tests/differential/cases, with its seed. Ends with 1 when there was one. Needs Java and, at first use, Maven.
@@ -40,6 +40,7 @@ def main() -> int:
     options.add_argument("--cases", type=int, default=1 << 30)
     options.add_argument("--debug", action="store_true", help="say why cases are refused")
     options.add_argument("--keep-going", action="store_true", help="go on after a difference")
+    options.add_argument("--tries", type=int, default=80, help="runs that making a difference smaller may take")
     chosen = options.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the servers are to be stopped then, too
     folder = Path(tempfile.mkdtemp(prefix="pycdc-live-"))
@@ -85,14 +86,14 @@ def search(pair: Pair, chosen: argparse.Namespace) -> int:
             continue
         if found:
             different += 1
-            report(pair, case, found)
+            report(pair, case, found, chosen.tries)
             if not chosen.keep_going:
                 break
     print(f"seeds from {chosen.seed}: {ran} cases of {pair.records} records, {different} different; {invalid} refused by the server, {failed} by Debezium", flush=True)
     return 1 if different else 0
 
 
-def report(pair: Pair, case: Case, found: list[str]) -> None:
+def report(pair: Pair, case: Case, found: list[str], tries: int) -> None:
     print(f"\nDIFFERENT, seed {case.seed}:", *(f"\n    {d[:300]}" for d in found[:5]), flush=True)
 
     def differs(candidate: Case) -> bool:
@@ -101,7 +102,7 @@ def report(pair: Pair, case: Case, found: list[str]) -> None:
         except (InvalidCase, OriginalFailed):
             return False
 
-    small = shrink(case, differs)
+    small = shrink(case, differs, tries=tries)
     with contextlib.suppress(InvalidCase, OriginalFailed):
         found = pair.differences(small) or found
     print("smallest:", as_toml(small), *(f"\n    {d[:400]}" for d in found[:8]), flush=True)

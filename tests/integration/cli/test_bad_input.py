@@ -220,6 +220,96 @@ def test_every_fault_of_a_configuration_at_once(source):
     assert code == 2
 
 
+# ---- transforms, patterns and values
+
+
+def test_every_fault_of_transforms_and_patterns_at_once(source):
+    more = {
+        "transforms": "a,b,c,d", "predicates": "p", "transforms.a.type": "com.example.Nothing",
+        "transforms.b.type": "org.apache.kafka.connect.transforms.RegexRouter", "transforms.b.regex": "(", "transforms.b.replacement": "x",
+        "transforms.c.type": "io.debezium.transforms.ExtractNewRecordState", "transforms.c.add.feilds": "op",
+        "transforms.d.type": "org.apache.kafka.connect.transforms.DropHeaders", "transforms.d.headers": "h", "transforms.d.predicate": "q",
+        "predicates.p.type": "org.apache.kafka.connect.transforms.predicates.TopicNameMatches", "predicates.p.pattern": "[z-a]",
+        "table.include.list": "public.(t",
+    }  # fmt: skip
+    code, output = ended(*source(**more))
+    refused(output, "com.example.Nothing", "transforms.b.regex", "add.feilds", "add.fields", "transforms.d.predicate", "predicates.p.pattern",
+            "table.include.list")  # fmt: skip
+    assert code == 2
+    code, output = ended(*source(**{"column.mask.hash.SHA-0.with.salt.x": "public.t.v"}))
+    refused(output, "column.mask.hash.SHA-0.with.salt.x", "SHA-256")
+    assert code == 2
+
+
+MASK = {
+    "transforms": "unwrap,mask", "transforms.unwrap.type": "io.debezium.transforms.ExtractNewRecordState",
+    "transforms.unwrap.delete.tombstone.handling.mode": "tombstone",
+    "transforms.mask.type": "org.apache.kafka.connect.transforms.MaskField$Value", "transforms.mask.fields": "v",
+}  # fmt: skip
+
+
+def until_streaming(sql, names, process):
+    end = time.monotonic() + 30
+    query = "SELECT 1 FROM pg_stat_replication r JOIN pg_replication_slots s ON s.active_pid = r.pid WHERE s.slot_name = %s AND r.state = 'streaming'"
+    while not sql.execute(query, [names.slot]).fetchone():
+        assert process.poll() is None and time.monotonic() < end, process.communicate()[0]
+        time.sleep(0.05)
+
+
+def test_a_transform_that_fails_is_named_with_table_and_position(source, sql, names):
+    """MaskField cannot take the tombstone of a delete: the original stops its task there, too."""
+    process = pycdc(*source(**MASK))
+    until_streaming(sql, names, process)
+    sql.execute("DELETE FROM t WHERE id = 1")
+    output, _ = process.communicate(timeout=30)
+    refused(output, "public.t", "LSN", "transforms.mask", "MaskField")
+    assert process.returncode == 1
+
+
+def test_with_errors_tolerance_the_event_is_left_out_and_the_others_arrive(source, sql, names, kafka):
+    process = pycdc(*source(**MASK, **{"errors.tolerance": "all", "errors.log.enable": "true"}))
+    until_streaming(sql, names, process)
+    sql.execute("DELETE FROM t WHERE id = 1; INSERT INTO t VALUES (3, 'c')")
+    assert [v["id"] for v in streamed(kafka, f"{names.prefix}.public.t", 3)] == [1, 2, 3]
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert "an event is left out" in output
+    assert "public.t" in output
+
+
+@pytest.mark.parametrize("mode", ["fail", "warn", "skip"])
+def test_a_value_without_representation(mode, source, sql, names, kafka):
+    sql.execute("ALTER TABLE t ADD at timestamp")
+    process = pycdc(*source(time__precision__mode="nanoseconds", event__converting__failure__handling__mode=mode))
+    until_streaming(sql, names, process)
+    sql.execute("INSERT INTO t VALUES (3, 'c', '9999-12-31 23:59:59'), (4, 'd', '2024-01-01')")
+    if mode == "fail":
+        output, _ = process.communicate(timeout=30)
+        refused(output, "public.t", "column at", "timestamp", "LSN", "event.converting.failure.handling.mode")
+        assert "9999" not in output
+        assert process.returncode == 1
+        return
+    values = streamed(kafka, f"{names.prefix}.public.t", 4)
+    assert [v["after"]["at"] for v in values] == [None, None, None, 1704067200000000000]
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=30)
+    assert ("has no representation" in output) == (mode == "warn")
+
+
+def test_an_enum_grows_while_it_is_streamed(source, sql, names, kafka):
+    sql.execute("CREATE TYPE mood AS ENUM ('ok'); ALTER TABLE t ADD m mood")
+    process = pycdc(*source())
+    until_streaming(sql, names, process)
+    sql.execute("INSERT INTO t VALUES (3, 'c', 'ok')")
+    sql.execute("ALTER TYPE mood ADD VALUE 'new'")
+    sql.execute("INSERT INTO t VALUES (4, 'd', 'new')")
+    assert [v["after"]["m"] for v in streamed(kafka, f"{names.prefix}.public.t", 4)] == [None, None, "ok", "new"]
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=30)
+    assert process.returncode == 0
+
+
 def test_a_source_without_a_place_for_its_positions(source):
     code, output = ended(*source(offset__storage__topic=None))
     refused(output, "offset.storage.topic", "--offsets-file")
