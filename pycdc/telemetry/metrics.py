@@ -36,7 +36,6 @@ class SourceMetrics:
     updates: int = 0
     deletes: int = 0
     filtered: int = 0
-    skipped: int = 0
     errors: int = 0
     nulls_made: int = 0
     retries: int = 0
@@ -167,7 +166,6 @@ _SOURCE_COUNTERS: Final = (
     ("pycdc_source_reconnects", "reconnects", "Times that the connection to the source was made again."),
     ("pycdc_source_errors", "errors", "Events that could not be made."),
     ("pycdc_source_nulls_made", "nulls_made", "Values that became null because their schema cannot hold them."),
-    ("pycdc_source_skipped", "skipped", "Events that were skipped on purpose."),
 )
 _SOURCE_GAUGES: Final = (
     ("pycdc_source_lag_bytes", "lag_bytes", "WAL of the server that is not confirmed yet."),

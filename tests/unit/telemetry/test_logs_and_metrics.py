@@ -6,6 +6,7 @@ import ast
 import io
 import json
 import logging
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -125,6 +126,17 @@ def test_every_attribute_of_debeziums_beans_that_is_a_number() -> None:
     m.saw(rows=5, size=100, source_ts_us=1_000_000, now_ms=1500)
     found = {(n.split("{")[0], c) for n in series(m) for c in ("streaming", "snapshot") if f'context="{c}"' in n}
     assert found == {(f"debezium_metrics_{a}", "streaming") for a in STREAMING} | {(f"debezium_metrics_{a}", "snapshot") for a in SNAPSHOT}
+
+
+def test_the_page_of_metrics_has_every_name_and_no_other() -> None:
+    page = (Path(pycdc.telemetry.__path__[0]).parents[1] / "docs" / "metrics.md").read_text()
+    m = SourceMetrics("shop", snapshot_by_table={"public.a": 7}, snapshot_chunks={"public.a": (4, 2)})
+    names = {n.split("{")[0] for n in series(m, SinkMetrics("sink", lag_by_topic={"t": 9}))}
+    names = {n for n in names if n.startswith("pycdc_") and not n.endswith("_created")}
+    assert set(re.findall(r"\bpycdc_[a-z_]+", page)) == names
+    for attribute in {*STREAMING, *SNAPSHOT}:
+        stem = re.sub("(TotalNumberOf|MilliSecondsBehindSource)(?=[A-Z])", "", attribute)
+        assert attribute in page or f"...{stem.removesuffix('EventsSeen')}" in page, attribute
 
 
 def test_the_lag_over_time() -> None:
