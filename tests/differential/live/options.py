@@ -101,6 +101,8 @@ def choose(rng: Random, tables: list[Table]) -> dict[str, str]:
     out = {name: rng.choice(values) for name, values in choices.items() if rng.random() < 0.08}
     if "column.include.list" in out:
         out.pop("column.exclude.list", None)  # they exclude each other
+    if "." in first.name:
+        out.pop("snapshot.select.statement.overrides", None)  # Debezium takes its dots for a catalog and a schema
     if "snapshot.select.statement.overrides" in out:
         quoted = first.name.replace('"', '""')
         out[f"snapshot.select.statement.overrides.public.{first.name}"] = f'SELECT * FROM public."{quoted}" WHERE rn <> 2'
@@ -110,6 +112,10 @@ def choose(rng: Random, tables: list[Table]) -> dict[str, str]:
         out |= {"key.converter.schemas.enable": "false", "value.converter.schemas.enable": "false"}
     if rng.random() < 0.3:
         out |= _transforms(rng)
+        if "Flatten" in str(out) or "Hoist" in str(out):
+            # times and positions, which differ from run to run, are known by their places
+            out["message.prefix.exclude.list"] = "live"
+            out.pop("provide.transaction.metadata", None)
     return out
 
 
