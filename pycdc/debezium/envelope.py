@@ -295,7 +295,7 @@ class TableEvents:
         delete = self._record(key, self._envelope(DELETE, before, None, system_leaf(system)), *headers)
         if not self.settings.tombstones:
             return (delete,)
-        return (delete, self._record(key, None, *headers))
+        return (delete, self._record(key, None, *headers).replace(follows=delete))
 
     def truncate(self) -> Templates:
         """Rows: system."""

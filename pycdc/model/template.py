@@ -151,7 +151,9 @@ def fill_value(value: Any, row: Row, on_error: OnError | None = None) -> Any:
 
 def fill(template: Record, row: Row, on_error: OnError | None = None) -> Record:
     """The record that `template` and `row` stand for."""
+    follows = template.follows
     return template.replace(
+        follows=None if follows is None else fill(follows, row, on_error),
         key=fill_value(template.key, row, on_error),
         value=fill_value(template.value, row, on_error),
         headers=tuple(

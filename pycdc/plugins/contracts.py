@@ -258,6 +258,8 @@ class Transform(Protocol):
     #: It may be traced over a template: it moves, names or drops fields, changes a leaf's value only through
     #: `Leaf.mapped`, and looks at a value only so that a Leaf there raises NeedsValue (`isinstance` does not).
     moves_only: ClassVar[bool]
+    # Optional: adds_headers_in_place: ClassVar[bool]. The original adds headers to the record that it is given, which
+    # a tombstone made with it then has too (plan.chain); others give a new record its own headers.
 
     def __init__(self, settings: ConfigDef) -> None: ...
 

@@ -25,10 +25,11 @@ class ExtractChangedRecordStateConfig(ConfigDef):
 
 
 class ExtractChangedRecordState:
-    """Every change event and tombstone gets the headers; but for updates they are empty lists."""
+    """Every change event gets the headers; but for updates they are empty lists."""
 
     config = ExtractChangedRecordStateConfig
     moves_only: ClassVar[bool] = True
+    adds_headers_in_place: ClassVar[bool] = True
 
     def __init__(self, settings: ConfigDef) -> None:
         assert isinstance(settings, ExtractChangedRecordStateConfig)
@@ -36,10 +37,8 @@ class ExtractChangedRecordState:
 
     def apply(self, record: Record) -> Record:
         event = envelope_of(record)
-        if event is None and not record.is_tombstone:
+        if event is None:
             return record
-        # In Connect a tombstone shares the headers of the delete before it, and so shows the same empty lists.
-        event = event or {}
         before, after = (fields_or_null(event.get(part), "ExtractChangedRecordState") for part in (BEFORE, AFTER))
         names: tuple[list[str], list[str]] = ([], [])
         if before is not None and after is not None:

@@ -34,7 +34,7 @@ _CHAINS = (
     {"u": _ROWS, "h": {"type": "org.apache.kafka.connect.transforms.HoistField$Value", "field": "line"}},
     {"s": {"type": "org.apache.kafka.connect.transforms.SetSchemaMetadata$Value", "schema.name": "renamed", "schema.version": "3"}},
     {"h": {"type": "org.apache.kafka.connect.transforms.InsertHeader", "header": "h", "value.literal": ("text", "17", "1.5", "true", "[1,2]")}},
-    {"x": {"type": "org.apache.kafka.connect.transforms.ReplaceField$Value", "exclude": ("ts_us,ts_ns", "source")}},
+    {"x": {"type": "org.apache.kafka.connect.transforms.ReplaceField$Value", "exclude": ("ts_us,ts_ns", "before")}},
     {"p": {"type": "io.debezium.transforms.partitions.PartitionRouting", "partition.payload.fields": ("change.rn", "op"), "partition.topic.num": "1"}},
     {"v": {"type": "io.debezium.transforms.HeaderToValue", "headers": "h", "fields": "fh", "operation": ("copy", "move")}},
 )  # fmt: skip
@@ -101,8 +101,8 @@ def choose(rng: Random, tables: list[Table]) -> dict[str, str]:
     out = {name: rng.choice(values) for name, values in choices.items() if rng.random() < 0.08}
     if "column.include.list" in out:
         out.pop("column.exclude.list", None)  # they exclude each other
-    if "." in first.name:
-        out.pop("snapshot.select.statement.overrides", None)  # Debezium takes its dots for a catalog and a schema
+    if set(". ") & set(first.name):
+        out.pop("snapshot.select.statement.overrides", None)  # Debezium cannot read such a name there
     if "snapshot.select.statement.overrides" in out:
         quoted = first.name.replace('"', '""')
         out[f"snapshot.select.statement.overrides.public.{first.name}"] = f'SELECT * FROM public."{quoted}" WHERE rn <> 2'
