@@ -152,7 +152,9 @@ class TableEvents:
             return column.constant
         if column.always_null:
             return None
-        return Leaf(index, column.snapshot_reader if snapshot else column.reader)
+        # A NULL where none may be: a row of before SET NOT NULL, or of a partition that has less identity than its root.
+        missing = None if column.schema.optional else column.fallback
+        return Leaf(index, column.snapshot_reader if snapshot else column.reader, missing=missing)
 
     def _image(self, base: int, *, snapshot: bool = False, unavailable: frozenset[int] = frozenset()) -> dict[str, Any]:
         """The row struct of texts that begin at `base`."""
