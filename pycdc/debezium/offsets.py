@@ -1,6 +1,6 @@
 """The source offset, in Debezium's keys, so that a connector moves between Debezium and pycdc either way.
 
-A position is only ever written at a commit border, where lsn, lsn_proc and lsn_commit are the same: Debezium
+A position is only ever written at a commit border, where lsn, lsn_proc and (once there was one) lsn_commit are the same: Debezium
 after us finds nothing half done. Offsets that Debezium left inside a transaction resume at its last commit.
 While a snapshot is under way the offset also holds `snapshot`, `snapshot_completed` and one extra string
 key, `pycdc_snapshot`. Source: DESIGN rules 2, 3 and 6 in docs/guarantees.md; Debezium's PostgresOffsetContext.
@@ -87,6 +87,8 @@ class OffsetWriter:
         self._tx_id: int | None = loaded.get("txId")
         self._ts_us: int | None = loaded.get("ts_usec")
         self._xmin: int | None = None
+        #: A commit was passed in this slot's life; until then lsn_commit is absent, and `source.sequence` begins with null.
+        self._committed = loaded.get("lsn_commit") is not None
         self._transaction: dict[str, Any] = {}
         #: Kept in every offset until the snapshot is done.
         self.snapshot: SnapshotState | None = None
@@ -109,7 +111,8 @@ class OffsetWriter:
             offset["xmin"] = self._xmin
         if self._message_type is not None:
             offset["messageType"] = self._message_type
-        offset["lsn_commit"] = lsn
+        if self._committed:
+            offset["lsn_commit"] = lsn
         offset["lsn"] = lsn
         if self._tx_id is not None:
             offset["txId"] = self._tx_id
@@ -125,7 +128,7 @@ class OffsetWriter:
         committed: bool = False,
     ) -> Offset:  # fmt: skip
         """The offset behind a commit. `counts` (per table) only with transaction metadata."""
-        self._tx_id, self._ts_us, self._xmin = xid, ts_us, xmin
+        self._tx_id, self._ts_us, self._xmin, self._committed = xid, ts_us, xmin, True
         if counts is not None:
             self._transaction = {"transaction_id": str(xid)}
             self._transaction |= {f"transaction_data_collection_order_{t}": n for t, n in counts.items()}

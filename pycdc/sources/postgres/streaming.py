@@ -64,6 +64,7 @@ class Streaming:
         #: What was read beyond a point at which the decoder stopped.
         self._rest: list[bytes] = []
         self._idle_sent = 0
+        self._start = start
         self._reselector = (
             None if s.reselect is None else Reselector(s.reselect, session.sql, session.connection, decoder.events_of)
         )
@@ -71,7 +72,7 @@ class Streaming:
     @property
     def position(self) -> int:
         """Everything before it has been fed, as far as is known between transactions."""
-        return max(self.decoder.last_commit or 0, self.decoder.idle_lsn)
+        return max(self._start, self.decoder.last_commit or 0, self.decoder.idle_lsn)
 
     async def close(self) -> None:
         """End what runs beside the stream."""
