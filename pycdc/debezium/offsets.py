@@ -1,6 +1,6 @@
 """The source offset, in Debezium's keys, so that a connector moves between Debezium and pycdc either way.
 
-A position is only ever written at a commit border, where lsn, lsn_proc and (once there was one) lsn_commit are the same: Debezium
+A position is only ever written at a commit border, where lsn, lsn_proc and lsn_commit are the same: Debezium
 after us finds nothing half done. Offsets that Debezium left inside a transaction resume at its last commit.
 While a snapshot is under way the offset also holds `snapshot`, `snapshot_completed` and one extra string
 key, `pycdc_snapshot`. Source: DESIGN rules 2, 3 and 6 in docs/guarantees.md; Debezium's PostgresOffsetContext.
@@ -50,6 +50,16 @@ def position(offset: Offset) -> int | None:
     return None
 
 
+def last_commit(offset: Offset | None) -> int | None:
+    """The commit that lies before the position, for `source.sequence`. None when none was passed since the snapshot.
+
+    An idle offset says lsn_commit too; what it does not say before the first commit is messageType.
+    """
+    if offset is None or not offset.get("lsn_commit") or not offset.get("messageType"):
+        return None
+    return position(offset)
+
+
 def reached(offset: Offset) -> int | None:
     """The highest LSN that the writer of `offset` had seen: a slot beyond it has skipped something."""
     values = [v for k in ("lsn", "lsn_proc", "lsn_commit") if isinstance(v := offset.get(k), int)]
@@ -87,8 +97,6 @@ class OffsetWriter:
         self._tx_id: int | None = loaded.get("txId")
         self._ts_us: int | None = loaded.get("ts_usec")
         self._xmin: int | None = None
-        #: A commit was passed in this slot's life; until then lsn_commit is absent, and `source.sequence` begins with null.
-        self._committed = loaded.get("lsn_commit") is not None
         self._transaction: dict[str, Any] = {}
         #: Kept in every offset until the snapshot is done.
         self.snapshot: SnapshotState | None = None
@@ -111,8 +119,7 @@ class OffsetWriter:
             offset["xmin"] = self._xmin
         if self._message_type is not None:
             offset["messageType"] = self._message_type
-        if self._committed:
-            offset["lsn_commit"] = lsn
+        offset["lsn_commit"] = lsn
         offset["lsn"] = lsn
         if self._tx_id is not None:
             offset["txId"] = self._tx_id
@@ -128,11 +135,11 @@ class OffsetWriter:
         committed: bool = False,
     ) -> Offset:  # fmt: skip
         """The offset behind a commit. `counts` (per table) only with transaction metadata."""
-        self._tx_id, self._ts_us, self._xmin, self._committed = xid, ts_us, xmin, True
+        self._tx_id, self._ts_us, self._xmin = xid, ts_us, xmin
         if counts is not None:
             self._transaction = {"transaction_id": str(xid)}
             self._transaction |= {f"transaction_data_collection_order_{t}": n for t, n in counts.items()}
-        if counts is not None or committed:
+        if counts is not None or committed or self._message_type is None:
             self._message_type = "COMMIT"
         return self.at(lsn)
 

@@ -8,7 +8,6 @@ import options
 from case import Case, Change, Column, Table, literal, quoted
 from kinds import BY_NAME, KINDS, TOASTED, long_literal
 
-
 #: A subtransaction that is undone.
 _ROLLED_BACK = "DO $do$ BEGIN BEGIN DELETE FROM {table} WHERE rn = {row}; RAISE 'undone'; EXCEPTION WHEN raise_exception THEN NULL; END; END $do$"
 

@@ -6,6 +6,7 @@ from pycdc.debezium.offsets import (
     OffsetError,
     OffsetWriter,
     SnapshotState,
+    last_commit,
     position,
     reached,
     snapshot_done,
@@ -64,16 +65,18 @@ def test_the_snapshot_travels_in_every_offset_until_it_ends():
 def test_an_idle_offset_repeats_the_last_transaction():
     writer = OffsetWriter({"lsn": 1, "txId": 4, "ts_usec": 5, "messageType": "UPDATE"})
     assert writer.at(50) == {
-        "lsn_proc": 50, "messageType": "UPDATE", "lsn": 50, "txId": 4, "ts_usec": 5,
+        "lsn_proc": 50, "messageType": "UPDATE", "lsn_commit": 50, "lsn": 50, "txId": 4, "ts_usec": 5,
     }  # fmt: skip
 
 
-def test_lsn_commit_is_there_from_the_first_commit_on():
-    assert "lsn_commit" not in OffsetWriter({"lsn": 1}).at(50)
-    assert OffsetWriter({"lsn": 1, "lsn_commit": 1}).at(50)["lsn_commit"] == 50
+def test_an_idle_offset_of_before_the_first_commit_names_none():
     writer = OffsetWriter()
-    assert writer.commit(60, 7, 8)["lsn_commit"] == 60
-    assert writer.at(70)["lsn_commit"] == 70
+    assert last_commit(writer.at(50)) is None
+    assert last_commit(writer.snapshot_end(50)) is None
+    assert last_commit(writer.commit(60, 7, 8)) == 60
+    assert last_commit(writer.at(70)) == 70
+    assert last_commit(OffsetWriter(writer.at(70)).at(80)) == 80
+    assert last_commit(None) is None
 
 
 def test_broken_snapshot_state_is_a_clear_error():

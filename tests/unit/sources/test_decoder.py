@@ -27,4 +27,4 @@ def test_a_keepalive_of_before_the_start_moves_nothing(decoder):
     assert decoder.take().offset is None
     decoder.feed([keepalive(1000), keepalive(1200)], 0, 0)
     decoder.idle()
-    assert decoder.take().offset == {"lsn_proc": 1200, "lsn": 1200}
+    assert decoder.take().offset == {"lsn_proc": 1200, "lsn_commit": 1200, "lsn": 1200}

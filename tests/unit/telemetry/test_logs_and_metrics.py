@@ -104,21 +104,8 @@ def test_debeziums_names() -> None:
 
 
 #: Every attribute of Debezium's beans that is a number or a truth: what a JMX exporter can show.
-STREAMING = """
-    MilliSecondsSinceLastEvent TotalNumberOfEventsSeen TotalNumberOfCreateEventsSeen TotalNumberOfUpdateEventsSeen
-    TotalNumberOfDeleteEventsSeen NumberOfEventsFiltered NumberOfErroneousEvents QueueTotalCapacity QueueRemainingCapacity
-    MaxQueueSizeInBytes CurrentQueueSizeInBytes CapturedTables Connected MilliSecondsBehindSource
-    MilliSecondsBehindSourceMinValue MilliSecondsBehindSourceMaxValue MilliSecondsBehindSourceAverageValue
-    MilliSecondsBehindSourceP50 MilliSecondsBehindSourceP95 MilliSecondsBehindSourceP99 NumberOfCommittedTransactions
-    NumberOfUnchangedEventsSkipped SourceEventPosition LastTransactionId
-""".split()
-SNAPSHOT = """
-    MilliSecondsSinceLastEvent TotalNumberOfEventsSeen TotalNumberOfCreateEventsSeen TotalNumberOfUpdateEventsSeen
-    TotalNumberOfDeleteEventsSeen NumberOfEventsFiltered NumberOfErroneousEvents QueueTotalCapacity QueueRemainingCapacity
-    MaxQueueSizeInBytes CurrentQueueSizeInBytes CapturedTables TotalTableCount RemainingTableCount SnapshotRunning SnapshotPaused
-    SnapshotAborted SnapshotCompleted SnapshotSkipped SnapshotDurationInSeconds SnapshotPausedDurationInSeconds RowsScanned
-    TableChunkCounts TableChunksCompletedCounts
-""".split()
+STREAMING = ["MilliSecondsSinceLastEvent", "TotalNumberOfEventsSeen", "TotalNumberOfCreateEventsSeen", "TotalNumberOfUpdateEventsSeen", "TotalNumberOfDeleteEventsSeen", "NumberOfEventsFiltered", "NumberOfErroneousEvents", "QueueTotalCapacity", "QueueRemainingCapacity", "MaxQueueSizeInBytes", "CurrentQueueSizeInBytes", "CapturedTables", "Connected", "MilliSecondsBehindSource", "MilliSecondsBehindSourceMinValue", "MilliSecondsBehindSourceMaxValue", "MilliSecondsBehindSourceAverageValue", "MilliSecondsBehindSourceP50", "MilliSecondsBehindSourceP95", "MilliSecondsBehindSourceP99", "NumberOfCommittedTransactions", "NumberOfUnchangedEventsSkipped", "SourceEventPosition", "LastTransactionId"]
+SNAPSHOT = ["MilliSecondsSinceLastEvent", "TotalNumberOfEventsSeen", "TotalNumberOfCreateEventsSeen", "TotalNumberOfUpdateEventsSeen", "TotalNumberOfDeleteEventsSeen", "NumberOfEventsFiltered", "NumberOfErroneousEvents", "QueueTotalCapacity", "QueueRemainingCapacity", "MaxQueueSizeInBytes", "CurrentQueueSizeInBytes", "CapturedTables", "TotalTableCount", "RemainingTableCount", "SnapshotRunning", "SnapshotPaused", "SnapshotAborted", "SnapshotCompleted", "SnapshotSkipped", "SnapshotDurationInSeconds", "SnapshotPausedDurationInSeconds", "RowsScanned", "TableChunkCounts", "TableChunksCompletedCounts"]
 
 
 def test_every_attribute_of_debeziums_beans_that_is_a_number() -> None:
