@@ -54,7 +54,11 @@ def parse_schema(node: Any) -> Schema:
         fix = fixer(bare)
         return bare.replace(default=default if fix is None else fix(default))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise RecordError("a message's schema is malformed", cause=repr(error)) from None
+        named = node.get("type") if isinstance(node, dict) else None
+        raise RecordError(
+            "a message's schema is malformed", cause=repr(error),
+            original="Schema must contain 'type' field" if named is None else f"Unknown schema type: {named}",
+        ) from None  # fmt: skip
 
 
 def _if_a(kind: type[_T], said: Any) -> _T | None:

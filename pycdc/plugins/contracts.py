@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Protocol, Union, runtime_checkable
 import msgspec
 
 from pycdc.config.definition import ConfigDef
+from pycdc.errors import PycdcError
 from pycdc.model.change import Changes, Rows
 from pycdc.model.record import Record
 from pycdc.model.schema import Schema
@@ -313,6 +314,17 @@ class SinkContext(msgspec.Struct):
     task_id: str
     #: The id that tells a topic from one of the same name before or after it; empty where it is not known.
     topic_id: Callable[[str], Awaitable[str]] = no_topic_id
+    #: A row that the target refuses is left out and told in `Sink.refused`; else it ends the flush.
+    tolerant: bool = False
+
+
+class RefusedRow(msgspec.Struct, frozen=True):
+    """A record that was left out: its place in Kafka, and why."""
+
+    topic: str
+    partition: int | None
+    offset: int
+    error: PycdcError
 
 
 class Written(msgspec.Struct):
@@ -332,11 +344,13 @@ class Sink(Protocol):
     config: ClassVar[type[ConfigDef]]
     #: By target table.
     written: Mapping[str, Written]
+    #: What `put` and `flush` left out since they were told to be tolerant; whoever reads it empties it.
+    refused: list[RefusedRow]
 
     async def open(self, context: SinkContext) -> None: ...
 
     def put(self, records: Sequence[Record]) -> None:
-        """Take records into the buffers. Raises SinkError for a bad record."""
+        """Take records into the buffers, all or none. Raises SinkError for a bad record, unless it is tolerated."""
 
     async def flush(self, position: Offset | None = None) -> None:
         """Write everything put so far. On return it is durable, with `position` where the target keeps it."""

@@ -86,7 +86,7 @@ def _change_of(record: Record) -> _Change | None:
         # an unwrapped delete, or the tombstone behind an envelope's delete: deleting twice is the same
         return None if record.key is None else _Change(record, {}, _struct(record, record.key), None, None)
     if not isinstance(value, dict):
-        raise BadRow("a record's value is no struct", where=where(record), cause=f"it is a {type(value).__name__}")
+        raise BadRow.of(_record(record), "a record's value is no struct", where=where(record), cause=f"it is a {type(value).__name__}")
     if OP in value and SOURCE in value:
         return _from_envelope(record, value)
     if record.value_schema is not None and (record.value_schema.name or "").startswith("io.debezium.connector.common."):
@@ -107,7 +107,7 @@ def _from_envelope(record: Record, value: dict[str, Any]) -> _Change | None:
         return _Change(record, source, key, None, schema)
     after = value.get(AFTER)
     if not isinstance(after, dict):
-        raise BadRow("an event has no row", where=where(record), cause=f"op {op} with after of type {type(after).__name__}")
+        raise BadRow.of(_record(record), "an event has no row", where=where(record), cause=f"op {op} with after of type {type(after).__name__}")
     values, partial = _known(record, after)
     return _Change(record, source, key, values, schema, partial)
 
@@ -130,7 +130,11 @@ def _is_placeholder(value: Any) -> bool:
 def _struct(record: Record, key: Any) -> Values | None:
     if key is None or isinstance(key, dict):
         return key
-    raise BadRow("a record's key is no struct", where=where(record), cause=f"it is a {type(key).__name__}")
+    raise BadRow.of(_record(record), "a record's key is no struct", where=where(record), cause=f"it is a {type(key).__name__}")
+
+
+def _record(record: Record) -> tuple[str, int | None, int]:
+    return record.topic, record.partition, record.offset
 
 
 def where(record: Record) -> str:

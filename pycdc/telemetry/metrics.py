@@ -104,6 +104,7 @@ class SinkMetrics:
     deletes: int = 0
     errors: int = 0
     skipped: int = 0
+    dead_letters: int = 0
     retries: int = 0
     flushes: int = 0
     flush_ms: int = 0
@@ -184,6 +185,7 @@ _SINK_COUNTERS: Final = (
     ("pycdc_sink_deletes", "deletes", "Rows deleted."),
     ("pycdc_sink_errors", "errors", "Records that could not be written."),
     ("pycdc_sink_skipped", "skipped", "Records that were skipped on purpose."),
+    ("pycdc_sink_dead_letters", "dead_letters", "Records written to the dead letter queue."),
     ("pycdc_sink_retries", "retries", "Writes that were tried again."),
     ("pycdc_sink_flushes", "flushes", "Writes that have ended."),
     ("pycdc_sink_flush_milliseconds", "flush_ms", "Time spent in writes."),

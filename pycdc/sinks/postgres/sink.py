@@ -3,14 +3,14 @@
 Rows go by COPY into a temporary table with the target's own column types, and from there by one statement
 into the target: deletes, then upserts, then updates of rows that are known only in part. In `pycdc run` the
 position is written in the same transaction. A write that fails is retried when its fault is one of
-connection or concurrency; another fault is told with the row it comes from, found by bisection.
+connection or concurrency; a batch in which a row is at fault is written again in its own order, without that row.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import orjson
@@ -19,18 +19,20 @@ import structlog
 from psycopg import sql
 
 from pycdc.config.definition import ConfigDef
-from pycdc.errors import BadRow, PycdcError, SinkError, TargetSchemaError
+from pycdc.errors import BadRow, SinkError, TargetSchemaError
 from pycdc.model.change import Changes
 from pycdc.model.record import Record
 from pycdc.model.schema import Schema
 from pycdc.plugins.contracts import Offset, SinkContext, Written
 from pycdc.postgres.session import ConnectionSettings, connect, translate
 from pycdc.sinks.buffer import Buffer, Entry
-from pycdc.sinks.changes import changes_of
+from pycdc.sinks.intake import Intake
+from pycdc.sinks.isolate import write_in_order
 from pycdc.sinks.lines import Part, alike, copy_lines, keys_alike, with_key
 from pycdc.sinks.postgres import ddl
 from pycdc.sinks.postgres.config import ConfluentSinkConfig, DebeziumSinkConfig, JdbcSinkConfig
 from pycdc.sinks.postgres.ddl import Target
+from pycdc.sinks.postgres.faults import bad_row, is_of_a_row
 from pycdc.sinks.postgres.values import texts
 
 log = structlog.get_logger(__name__)
@@ -64,22 +66,27 @@ class PostgresSink:
         self._staged: set[str] = set()
         self._position_key = ""
         self.written: dict[str, Written] = {}
+        self._intake = Intake(self._buffer)
+        self.refused = self._intake.refused
 
     # ---- plugins.contracts.Sink
 
     async def open(self, context: SinkContext) -> None:
         self._position_key = context.connector
+        self._intake.tolerant = context.tolerant
         await self._connected()
 
     def put(self, records: Sequence[Record]) -> None:
-        for changes in changes_of(records):
-            self.put_changes(changes)
+        self._intake.records(records)
 
     @property
     def takes_changes(self) -> bool:
         return True
 
     def put_changes(self, changes: Changes) -> None:
+        self._intake.changes(changes)
+
+    def _buffer(self, changes: Changes) -> None:
         place = self._place(changes)
         if place is None:
             return
@@ -92,15 +99,23 @@ class PostgresSink:
         buffers, self._buffers = self._buffers, {}
         if not buffers and position is None:
             return
-        attempt = 0
+        attempt, in_order, told = 0, False, len(self.refused)
         while True:
             try:
-                await self._transaction(buffers, position)
+                await self._transaction(buffers, position, in_order=in_order)
                 return
+            except BadRow:
+                if in_order:
+                    raise
+                in_order = True
             except psycopg.Error as error:
+                del self.refused[told:]
+                if is_of_a_row(error) and not in_order:
+                    in_order = True
+                    continue
                 fault = translate(error, self._connection, "a write failed")
                 if error.sqlstate not in _CONCURRENCY and not fault.retriable:
-                    raise await self._named(error, fault, buffers) from error
+                    raise SinkError("a write failed", where=self._connection.where, cause=fault.cause, hint=fault.hint) from error
                 if attempt >= self.settings.max_retries:  # type: ignore[attr-defined]
                     raise fault from error
                 pause = min(0.1 * 2**attempt, self.settings.retry_ms / 1000) * random.uniform(0.8, 1.2)  # type: ignore[attr-defined]  # noqa: S311
@@ -145,8 +160,8 @@ class PostgresSink:
         if "${source." in named and not changes.source:
             known = self._places.get(changes.topic)
             if known is None and any(r is not None for r in changes.rows):
-                raise BadRow(
-                    "a record does not name its table", where=changes.where(0), cause=f"it has no source block for {named}",
+                raise BadRow.of(
+                    changes.record(0), "a record does not name its table", where=changes.where(0), cause=f"it has no source block for {named}",
                     hint=f"set {type(self.settings).table_format.name} to ${{topic}} or to the table's name",
                 )  # fmt: skip
             return known
@@ -173,11 +188,15 @@ class PostgresSink:
 
     # ---- writing
 
-    async def _transaction(self, buffers: dict[tuple[str, str], Buffer], position: Offset | None) -> None:
+    async def _transaction(self, buffers: dict[tuple[str, str], Buffer], position: Offset | None, *, in_order: bool) -> None:
+        """All tables' changes, reduced by key or (`in_order`) one after another without those that are refused."""
         conn = await self._connected()
         try:
             for place, buffer in buffers.items():
-                await self._write(conn, place, buffer)
+                if in_order:
+                    await self._write_in_order(conn, place, buffer)
+                else:
+                    await self._write(conn, place, buffer)
             if position is not None:
                 await conn.execute(_STORE, [self._position_key, orjson.dumps(position).decode()])
             await conn.commit()
@@ -302,41 +321,25 @@ class PostgresSink:
 
         return copy_lines(part, write, target.types, str(target))
 
-    # ---- the row at fault
+    # ---- rows at fault
 
-    async def _named(self, error: psycopg.Error, fault: PycdcError, buffers: dict[tuple[str, str], Buffer]) -> PycdcError:
-        """The row that the server refuses, found by halving the batch in transactions that are rolled back."""
-        for place, buffer in buffers.items():
-            keys = [*buffer.rows, *buffer.partial]
-            if not await self._refused(place, buffer, keys):
-                continue
-            while len(keys) > 1:
-                half = keys[: len(keys) // 2]
-                keys = half if await self._refused(place, buffer, half) else keys[len(keys) // 2 :]
-            _, changes, index = buffer.rows.get(keys[0]) or buffer.partial[keys[0]]
-            diagnosis = error.diag
-            column = f", column {diagnosis.column_name}" if diagnosis.column_name else ""
-            return BadRow(
-                f"a row cannot be written to {'.'.join(place)}", where=changes.where(index) + column,
-                cause=f"{error.sqlstate} {diagnosis.message_primary or ''}".strip(), hint=fault.hint,
-            )  # fmt: skip
-        return SinkError("a write failed", where=self._connection.where, cause=fault.cause, hint=fault.hint)
+    async def _write_in_order(self, conn: psycopg.AsyncConnection, place: tuple[str, str], buffer: Buffer) -> None:
+        async def write(changes: Sequence[Changes]) -> None:
+            part = Buffer()
+            for c in changes:
+                part.put(c, self._key_columns(c))
+            await conn.execute("SAVEPOINT pycdc")
+            try:
+                await self._write(conn, place, part)
+            except (psycopg.Error, BadRow) as error:
+                if conn.closed or (isinstance(error, psycopg.Error) and not is_of_a_row(error)):
+                    raise
+                await conn.execute("ROLLBACK TO SAVEPOINT pycdc")
+                self._staged.clear()
+                raise error if isinstance(error, BadRow) else bad_row(error, ".".join(place)) from error
+            await conn.execute("RELEASE SAVEPOINT pycdc")
 
-    async def _refused(self, place: tuple[str, str], buffer: Buffer, keys: Sequence[Hashable]) -> bool:
-        part = Buffer()
-        part.rows = {k: buffer.rows[k] for k in keys if k in buffer.rows}
-        part.partial = {k: buffer.partial[k] for k in keys if k in buffer.partial}
-        part.changes = buffer.changes
-        conn = await self._connected()
-        try:
-            await self._write(conn, place, part)
-        except psycopg.Error:
-            return True
-        finally:
-            if not conn.closed:
-                await conn.rollback()
-            self._staged.clear()
-        return False
+        await write_in_order(buffer.changes, write, self._intake.refuse)
 
 
 _POSITIONS = "CREATE TABLE IF NOT EXISTS pycdc_offsets (name text PRIMARY KEY, position text NOT NULL)"
