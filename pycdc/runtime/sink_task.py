@@ -54,6 +54,9 @@ _WRITE_AGE = 0.2
 _STOP_LIMIT = 6.0
 _LAG_EVERY = 1.0
 
+#: The header converter that no header can break.
+_SIMPLE: Final = "org.apache.kafka.connect.storage.SimpleHeaderConverter"
+
 _ROW_OPS: Final = frozenset((CREATE, READ, UPDATE, DELETE))
 #: The placeholder as it may stand in a message; a column of type bytes has it in base64 in JSON.
 _PLACEHOLDERS: Final = (PLACEHOLDER.encode(), b64encode(PLACEHOLDER.encode()).rstrip(b"="))
@@ -67,6 +70,9 @@ class Steps(NamedTuple):
     links: Sequence[tuple[str, Chain]] = ()
     key_class: str = ""
     value_class: str = ""
+    #: None: nobody looks at headers, but for pycdc's own.
+    header: Converter | None = None
+    header_class: str = ""
 
 
 class SinkTask:
@@ -174,10 +180,16 @@ class SinkTask:
         steps, topic, offset, where = self._steps, messages.topic, messages.offsets[index], place_of(messages, index)
         key_schema, key = at_stage(Stage.KEY_CONVERTER, steps.key_class, where, steps.key.read, topic, messages.keys[index])
         value_schema, value = at_stage(Stage.VALUE_CONVERTER, steps.value_class, where, steps.value.read, topic, messages.values[index])
+        headers = _headers(messages.headers[index])
+        if steps.header is not None:
+            read = steps.header.read
+            headers = tuple(
+                Header(name, *at_stage(Stage.HEADER_CONVERTER, steps.header_class, where, read, topic, data))
+                for name, data in messages.headers[index]
+            )
         record = Record(
-            topic=topic, key_schema=key_schema, key=key, value_schema=value_schema, value=value,
-            headers=_headers(messages.headers[index]), partition=messages.partition,
-            timestamp=messages.timestamps[index], offset=offset,
+            topic=topic, key_schema=key_schema, key=key, value_schema=value_schema, value=value, headers=headers,
+            partition=messages.partition, timestamp=messages.timestamps[index], offset=offset,
         )  # fmt: skip
         for class_name, link in steps.links:
             changed: Record | None = at_stage(Stage.TRANSFORMATION, class_name, where, link.apply, record)
@@ -283,7 +295,7 @@ class _Columns:
 
 def _columns(sink: Sink, steps: Steps) -> _Columns | None:
     key, value = steps.key, steps.value
-    if steps.links or not (isinstance(sink, ChangeSink) and sink.takes_changes):
+    if steps.links or steps.header is not None or not (isinstance(sink, ChangeSink) and sink.takes_changes):
         return None
     return _Columns(sink, key, value) if isinstance(key, RowReader) and isinstance(value, RowReader) else None
 
@@ -323,7 +335,12 @@ async def run_sink(plan: SinkPlan, *, http: str | None, stop: asyncio.Event) -> 
     links = [
         (plan.classes[f"transforms.{s.name}"], Chain([Link(s.transform, s.predicate, s.negate, s.name)])) for s in plan.transforms
     ]
-    steps = Steps(plan.key_converter, plan.value_converter, links, plan.classes["key.converter"], plan.classes["value.converter"])
+    header_class = plan.classes["header.converter"]
+    looked_at = bool(links) or header_class != _SIMPLE
+    steps = Steps(
+        plan.key_converter, plan.value_converter, links, plan.classes["key.converter"], plan.classes["value.converter"],
+        plan.header_converter if looked_at else None, header_class,
+    )  # fmt: skip
     refused = RefusedRecords(plan.name, _policy(plan), _dead_letters(plan), metrics)
     task = SinkTask(plan.name, consumer, plan.make_sink(), steps, refused, health, metrics)
     async with serving(http, health, metrics):

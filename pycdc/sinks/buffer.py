@@ -72,7 +72,7 @@ class Buffer:
         """One per change, equal for changes of the same row."""
         if not key_columns:
             known = len(self.rows) + len(self.partial)
-            return list(range(known, known + len(changes)))
+            return [(None, n) for n in range(known, known + len(changes))]  # like no key's values
         rows: Iterable[Any] = changes.keys
         if None in changes.keys:
             rows = [k if k is not None else r for k, r in zip(changes.keys, changes.rows, strict=True)]

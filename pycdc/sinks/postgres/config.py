@@ -63,6 +63,9 @@ class JdbcSinkConfig(ConfigDef):
         """Whether missing tables and columns are made."""
         raise NotImplementedError
 
+    #: Whether a delete is an error while delete.enabled is false.
+    refuses_deletes = False
+
     @property
     def dots_split(self) -> bool:
         """Whether a dot in the table's name separates schema and table."""
@@ -79,6 +82,8 @@ class JdbcSinkConfig(ConfigDef):
 
 class ConfluentSinkConfig(JdbcSinkConfig):
     """io.confluent.connect.jdbc.JdbcSinkConnector."""
+
+    refuses_deletes = True
 
     user_name = Property[str | None]("connection.user", text(), doc="Role.")
     key_mode = Property[str]("pk.mode", one_of("none", "kafka", "record_key", "record_value"), default="none", doc="Where the key comes from.")

@@ -87,9 +87,18 @@ class PostgresSink:
         self._intake.changes(changes)
 
     def _buffer(self, changes: Changes) -> None:
+        if not self.settings.deletes and None in changes.rows:
+            changes = self._without_deletes(changes)
         place = self._place(changes)
-        if place is None:
+        if place is None or not (len(changes) or changes.truncate):
             return
+        if self.settings.key_mode == "record_key" and None in changes.keys:
+            index = changes.keys.index(None)
+            name = type(self.settings).key_mode.name
+            raise BadRow.of(
+                changes.record(index), "a record has no key", where=changes.where(index), cause=f"{name} is record_key",
+                hint=f"give the table a primary key, or name columns in the source's message.key.columns; or set {name}=none for plain inserts",
+            )  # fmt: skip
         buffer = self._buffers.get(place)
         if buffer is None:
             buffer = self._buffers[place] = Buffer()
@@ -150,6 +159,11 @@ class PostgresSink:
         if conn is not None:
             await conn.close()
 
+    def _forget(self) -> None:
+        """A rollback has undone tables, and may have undone columns."""
+        self._staged.clear()
+        self._targets.clear()
+
     # ---- names
 
     def _place(self, changes: Changes) -> tuple[str, str] | None:
@@ -174,6 +188,17 @@ class PostgresSink:
             place = ("public", name.replace(".", "_"))
         self._places[changes.topic] = place
         return place
+
+    def _without_deletes(self, changes: Changes) -> Changes:
+        """delete.enabled=false: Debezium's sink passes deletes over, Confluent's takes them for a mistake."""
+        if self.settings.refuses_deletes:
+            index = changes.rows.index(None)
+            raise BadRow.of(
+                changes.record(index), "a record is a delete", where=changes.where(index), cause="delete.enabled is false",
+                hint="set delete.enabled=true with pk.mode=record_key, or drop tombstones by a transform",
+            )  # fmt: skip
+        kept = [i for i, row in enumerate(changes.rows) if row is not None]
+        return changes.pick(kept)
 
     def _key_columns(self, changes: Changes) -> tuple[str, ...]:
         if self.settings.key_mode == "none":
@@ -203,7 +228,7 @@ class PostgresSink:
         except BaseException:
             if not conn.closed:
                 await conn.rollback()
-            self._staged.clear()
+            self._forget()
             raise
         for (schema, name), buffer in buffers.items():
             written = self.written.setdefault(f"{schema}.{name}", Written())
@@ -335,7 +360,7 @@ class PostgresSink:
                 if conn.closed or (isinstance(error, psycopg.Error) and not is_of_a_row(error)):
                     raise
                 await conn.execute("ROLLBACK TO SAVEPOINT pycdc")
-                self._staged.clear()
+                self._forget()
                 raise error if isinstance(error, BadRow) else bad_row(error, ".".join(place)) from error
             await conn.execute("RELEASE SAVEPOINT pycdc")
 
