@@ -8,21 +8,22 @@ from pycdc.errors import BadRow
 from pycdc.model.change import Changes
 from pycdc.model.record import Record
 from pycdc.plugins.contracts import RefusedRow
-from pycdc.sinks.changes import changes_of
+from pycdc.sinks.changes import KeyOf, changes_of, record_key
 
 
 class Intake:
     """`put` buffers changes, all of them or none, or raises BadRow. With `tolerant` the bad ones stand in `refused`."""
 
-    def __init__(self, put: Callable[[Changes], None]) -> None:
+    def __init__(self, put: Callable[[Changes], None], key_of: KeyOf = record_key) -> None:
         self._put = put
+        self._key_of = key_of
         self.tolerant = False
         self.refused: list[RefusedRow] = []
 
     def records(self, records: Sequence[Record]) -> None:
         """Records, as Sink.put has them."""
         try:
-            found = list(changes_of(records))
+            found = list(changes_of(records, self._key_of))
         except BadRow as error:
             if not self.tolerant:
                 raise

@@ -32,13 +32,25 @@ _LOGICAL = {
 
 
 class Target(msgspec.Struct, frozen=True):
-    """A table of the target: its columns' types (internal names) and modifiers, and its primary key."""
+    """A table of the target: its columns' types (internal names) and modifiers, and its primary key.
+
+    `identities` are the columns GENERATED ALWAYS AS IDENTITY.
+    """
 
     schema: str
     name: str
     types: dict[str, str]
     typmods: dict[str, int]
     primary_key: tuple[str, ...]
+    identities: frozenset[str] = frozenset()
+
+    def column(self, field: str) -> str:
+        """The column of a record's field: by its own name, else by the only one that differs in case."""
+        if field in self.types:
+            return field
+        folded = field.lower()
+        found = [c for c in self.types if c.lower() == folded]
+        return found[0] if len(found) == 1 else field
 
     @property
     def identifier(self) -> sql.Identifier:
@@ -63,18 +75,21 @@ def column_type(schema: Schema) -> str:
     return _PRIMITIVE[schema.type]
 
 
-def create_statement(schema: str, name: str, row: Schema, key: Sequence[str]) -> sql.Composed:
-    """CREATE TABLE for rows of `row`; key columns are NOT NULL and the primary key."""
+def create_statement(schema: str, name: str, row: Schema, key: Sequence[str], *, fold: bool = False) -> sql.Composed:
+    """CREATE TABLE for rows of `row`; key columns are NOT NULL and the primary key. `fold`: names of lower case."""
+    def named(field: str) -> str:
+        return field.lower() if fold else field
+
     columns = [
         sql.SQL("{} {}{}").format(
-            sql.Identifier(f.name),
+            sql.Identifier(named(f.name)),
             sql.SQL(column_type(f.schema)),
             sql.SQL(" NOT NULL" if f.name in key or not f.schema.optional else ""),
         )
         for f in row.fields
     ]
     if key:
-        columns.append(sql.SQL("PRIMARY KEY ({})").format(sql.SQL(", ").join(map(sql.Identifier, key))))
+        columns.append(sql.SQL("PRIMARY KEY ({})").format(sql.SQL(", ").join(sql.Identifier(named(k)) for k in key)))
     return sql.SQL("CREATE TABLE IF NOT EXISTS {} ({})").format(sql.Identifier(schema, name), sql.SQL(", ").join(columns))
 
 
@@ -83,7 +98,7 @@ async def load(conn: psycopg.AsyncConnection, schema: str, name: str) -> Target 
     rows = await (
         await conn.execute(
             """
-            SELECT a.attname, t.typname, a.atttypmod,
+            SELECT a.attname, t.typname, a.atttypmod, a.attidentity = 'a',
                    (SELECT array_position(i.indkey::int2[], a.attnum) FROM pg_index i
                      WHERE i.indrelid = a.attrelid AND i.indisprimary)
               FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -97,7 +112,7 @@ async def load(conn: psycopg.AsyncConnection, schema: str, name: str) -> Target 
     ).fetchall()
     if not rows:
         return None
-    key = sorted((place, column) for column, _, _, place in rows if place is not None)
+    key = sorted((place, column) for column, *_, place in rows if place is not None)
     return Target(
-        schema, name, {c: t for c, t, _, _ in rows}, {c: m for c, _, m, _ in rows}, tuple(c for _, c in key)
+        schema, name, {r[0]: r[1] for r in rows}, {r[0]: r[2] for r in rows}, tuple(c for _, c in key), frozenset(r[0] for r in rows if r[3])
     )

@@ -4,7 +4,6 @@ import asyncio
 
 import psycopg
 import pytest
-from psycopg import sql as q
 
 from pycdc.config.layers import Layered
 from pycdc.errors import BadRow, TargetSchemaError
@@ -17,18 +16,6 @@ SINK = {
     "connector.class": "io.debezium.connector.jdbc.JdbcSinkConnector", "insert.mode": "upsert", "delete.enabled": "true",
     "primary.key.mode": "record_key", "schema.evolution": "basic", "collection.name.format": "${source.table}",
 }  # fmt: skip
-
-
-@pytest.fixture
-def target(postgres_db):
-    """A second database beside the test's own."""
-    name = f"{postgres_db.dbname}_t"
-    admin = postgres_db._replace(dbname="postgres").dsn
-    with psycopg.connect(admin, autocommit=True) as conn:
-        conn.execute(q.SQL("CREATE DATABASE {}").format(q.Identifier(name)))
-    yield postgres_db._replace(dbname=name)
-    with psycopg.connect(admin, autocommit=True) as conn:
-        conn.execute(q.SQL("DROP DATABASE {} WITH (FORCE)").format(q.Identifier(name)))
 
 
 def sink_config(target, **more):

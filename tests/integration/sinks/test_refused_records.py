@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 from psycopg import sql as q
 
@@ -136,6 +136,8 @@ class Case:
         consumer = Consumer({"bootstrap.servers": self.kafka, "group.id": f"connect-{self.topic}"})
         try:
             return consumer.committed([TopicPartition(self.topic, 0)], timeout=10)[0].offset
+        except KafkaException:  # the group has just got its coordinator
+            return -1
         finally:
             consumer.close()
 
