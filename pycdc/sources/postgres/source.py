@@ -175,6 +175,7 @@ class PostgresSource:
         self._snapshots = Snapshots(session)
         try:
             await session.prepare(sql)
+            await session.catalog.remember_enums()
             if not self._policy.stream:
                 flow = self._initial_only()
             else:

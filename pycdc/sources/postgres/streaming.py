@@ -57,7 +57,7 @@ class Streaming:
         )  # fmt: skip
         self._chunks = IncrementalSnapshot(
             setup.incremental_settings(s), session.connection, session.events, offsets.incremental, session.notifier,
-            session.progress, lambda: decoder.passed,
+            session.progress, session.labels, lambda: decoder.passed,
         )  # fmt: skip
         #: Blocking snapshots that were asked for.
         self._requests: deque[signals.SnapshotRequest] = deque()
