@@ -35,6 +35,7 @@ from pycdc.sinks.postgres.ddl import Target
 from pycdc.sinks.postgres.faults import bad_row, is_of_a_row
 from pycdc.sinks.postgres.keys import Keys
 from pycdc.sinks.postgres.naming import Naming, Place
+from pycdc.sinks.postgres.types import widened
 from pycdc.sinks.postgres.values import texts
 
 log = structlog.get_logger(__name__)
@@ -63,6 +64,8 @@ class PostgresSink:
         self._keys = Keys(settings.keys())
         self._buffers: dict[Place, Buffer] = {}
         self._targets: dict[Place, Target] = {}
+        #: The schema for whose rows a target was looked at last.
+        self._fitted: dict[Place, Schema | None] = {}
         self._staged: set[str] = set()
         self._position_key = ""
         self.written: dict[str, Written] = {}
@@ -173,6 +176,7 @@ class PostgresSink:
         """A rollback has undone tables, and may have undone columns."""
         self._staged.clear()
         self._targets.clear()
+        self._fitted.clear()
 
     # ---- writing
 
@@ -234,11 +238,14 @@ class PostgresSink:
 
     async def _target(self, conn: psycopg.AsyncConnection, place: Place, buffer: Buffer, fields: set[str]) -> Target:
         """The table with columns for `fields`, made or widened when asked for. Raises TargetSchemaError."""
-        target = self._targets.get(place) or await ddl.load(conn, *place)
-        row_schema = next((c.row_schema for c in reversed(buffer.changes) if c.row_schema is not None), None)
-        if target is None and self.settings.creates and row_schema is not None:
-            key = self._keys.columns(buffer.changes[-1])
-            await conn.execute(ddl.create_statement(*place, row_schema, key, fold=self._folds))
+        row = next((c.row_schema for c in reversed(buffer.changes) if c.row_schema is not None), None)
+        target = self._targets.get(place)
+        if target is not None and self._fitted.get(place) is row and all(target.column(f) in target.types for f in fields):
+            return target
+        target = target or await ddl.load(conn, *place)
+        if target is None and self.settings.creates and row is not None:
+            types = await ddl.choose_types(conn, {f.name: f.schema for f in row.fields})
+            await conn.execute(ddl.create_statement(*place, row, types, self._keys.columns(buffer.changes[-1]), fold=self._folds))
             target = await ddl.load(conn, *place)
             log.info("table created", table=".".join(place))
         if target is None:
@@ -246,26 +253,33 @@ class PostgresSink:
                 f"the target has no table {'.'.join(place)}", where=self._connection.where,
                 hint="create it, or set schema.evolution=basic (auto.create=true)",
             )  # fmt: skip
-        missing = {f for f in fields if target.column(f) not in target.types}
-        if missing:
-            target = await self._add_columns(conn, target, missing, row_schema)
-        self._targets[place] = target
+        target = await self._evolved(conn, target, fields, row)
+        self._targets[place], self._fitted[place] = target, row
         return target
 
     @property
     def _folds(self) -> bool:
         return self.settings.naming().fold
 
-    async def _add_columns(self, conn: psycopg.AsyncConnection, target: Target, missing: set[str], row: Schema | None) -> Target:
-        types = {f: ddl.column_type(s) for f in sorted(missing) if row is not None and (s := row.field(f)) is not None}
-        named = {f: f.lower() if self._folds else f for f in sorted(missing)}
-        statement = statements.add_columns(target, {named[f]: types.get(f, "<type>") for f in named})
-        if not self.settings.evolves or len(types) != len(missing):
+    async def _evolved(self, conn: psycopg.AsyncConnection, target: Target, fields: set[str], row: Schema | None) -> Target:
+        """The table with the columns that it lacks, and with wider ones where the rows' schema is wider."""
+        missing = sorted(f for f in fields if target.column(f) not in target.types)
+        schemas = {f: s for f in missing if row is not None and (s := row.field(f)) is not None}
+        types = await ddl.choose_types(conn, schemas)
+        added = {f.lower() if self._folds else f: types.get(f, "<type>") for f in missing}
+        if missing and (not self.settings.evolves or len(types) != len(missing)):
             raise TargetSchemaError(
-                f"table {target} lacks {', '.join(sorted(missing))}", where=self._connection.where, hint=statement.as_string()
-            )
-        await conn.execute(statement)
-        log.info("columns added", table=str(target), columns=list(named.values()))
+                f"table {target} lacks {', '.join(missing)}", where=self._connection.where,
+                hint=statements.alter(target, added, {}).as_string(),
+            )  # fmt: skip
+        wider = {}
+        if self.settings.evolves and row is not None:
+            columns = {target.column(f.name): f.schema for f in row.fields if target.column(f.name) in target.types}
+            wider = {c: t for c, s in columns.items() if (t := widened(s, target.types[c], target.typmods[c])) is not None}
+        if not added and not wider:
+            return target
+        await conn.execute(statements.alter(target, added, wider))
+        log.info("table altered", table=str(target), added=list(added), widened=list(wider))
         self._staged = {s for s in self._staged if not s.startswith(f"{target}|")}
         loaded = await ddl.load(conn, target.schema, target.name)
         assert loaded is not None

@@ -55,10 +55,11 @@ def copy_into(stage: sql.Identifier, columns: Sequence[str]) -> sql.Composed:
     return sql.SQL("COPY {} ({}) FROM STDIN").format(stage, _names(columns))
 
 
-def add_columns(target: Target, types: Mapping[str, str]) -> sql.Composed:
-    """`types` are SQL."""
-    added = [sql.SQL("ADD COLUMN {} {}").format(sql.Identifier(c), sql.SQL(t)) for c, t in types.items()]
-    return sql.SQL("ALTER TABLE {} {}").format(target.identifier, sql.SQL(", ").join(added))
+def alter(target: Target, added: Mapping[str, str], wider: Mapping[str, str]) -> sql.Composed:
+    """Columns added and columns of another type. The types are SQL."""
+    parts = [sql.SQL("ADD COLUMN {} {}").format(sql.Identifier(c), sql.SQL(t)) for c, t in added.items()]
+    parts += [sql.SQL("ALTER COLUMN {} TYPE {}").format(sql.Identifier(c), sql.SQL(t)) for c, t in wider.items()]
+    return sql.SQL("ALTER TABLE {} {}").format(target.identifier, sql.SQL(", ").join(parts))
 
 
 def _names(columns: Iterable[str]) -> sql.Composed:

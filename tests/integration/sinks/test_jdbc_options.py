@@ -1,6 +1,7 @@
 """Options of the three JDBC sink families, on a real server: names, keys, columns, and what a batch may hold."""
 
 import asyncio
+from decimal import Decimal
 
 import psycopg
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from pycdc.config.layers import Layered
 from pycdc.errors import BadRow, ConfigError, SinkError, TargetSchemaError
 from pycdc.model.record import Header, Record
-from pycdc.model.schema import INT32, STRING, struct
+from pycdc.model.schema import INT32, STRING, Schema, struct
 from pycdc.plugins.contracts import SinkContext
 from pycdc.plugins.join import load_sink
 
@@ -280,3 +281,70 @@ async def test_two_sinks_that_make_the_same_table(sql, sink):
     assert len(rows(sql, "t")) == 6
 
 
+
+
+# ---- types of columns that the sink makes or widens
+
+
+def typed(kind, length=None, scale=None, base="string", **more):
+    """A schema as column.propagate.source.type leaves it."""
+    parameters = [("__debezium.source.column.type", kind)]
+    parameters += [(f"__debezium.source.column.{n}", str(v)) for n, v in (("length", length), ("scale", scale)) if v is not None]
+    return Schema(type=base, optional=True, parameters=tuple(parameters), **more)
+
+
+def decimal(precision, scale):
+    return Schema(type="bytes", name="org.apache.kafka.connect.data.Decimal", optional=True,
+                  parameters=(("scale", str(scale)), ("connect.decimal.precision", str(precision))))  # fmt: skip
+
+
+def column_types(sql, table="t"):
+    query = "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped"
+    return dict(sql.execute(query, [table]).fetchall())
+
+
+async def one(sink, schemas, values=None, offset=0):
+    row = struct([("id", INT32), *schemas.items()])
+    value = {"id": 1, **{n: (values or {}).get(n) for n in schemas}}
+    await put(sink, Record(topic="t", partition=0, offset=offset, key={"id": 1}, key_schema=KEY, value=value, value_schema=row))
+
+
+async def test_columns_become_what_they_are_at_the_source(sql, sink):
+    sql.execute("CREATE EXTENSION citext; CREATE TYPE mood AS ENUM ('ok')")
+    array = Schema(type="array", items=STRING, optional=True, parameters=(("__debezium.source.column.type", "_TEXT"),))
+    await one(sink(DEBEZIUM, **UPSERT), {
+        "v": typed("VARCHAR", 20, 0), "vv": typed("VARCHAR", 2147483647, 0), "c": typed("BPCHAR", 5, 0), "i": typed("INET", 2147483647), "ci": typed("CITEXT"),
+        "m": typed("MOOD"), "l": typed("LTREE"), "r": typed("INT4RANGE"), "n": typed("NUMERIC", 8, 2, base="bytes", name="org.apache.kafka.connect.data.Decimal"),
+        "s": typed("SERIAL", 10, 0, base="int32"), "u": typed("UUID", name="io.debezium.data.Uuid"), "a": array, "x": typed("x'); DROP TABLE t; --"),
+        "h": Schema(type="map", keys=STRING, values=STRING, optional=True),
+    }, {"v": "x", "i": "10.0.0.0/8", "ci": "A", "m": "ok", "r": "[1,5)", "a": ["p", "q"], "h": {"k": "v"}})  # fmt: skip
+    assert column_types(sql) == {
+        "id": "integer", "v": "character varying(20)", "vv": "character varying", "c": "character(5)", "i": "inet", "ci": "citext", "m": "mood",
+        "l": "text", "r": "int4range", "n": "numeric(8,2)", "s": "integer", "u": "uuid", "a": "text[]", "x": "text", "h": "jsonb",
+    }  # fmt: skip
+    assert sql.execute("SELECT i::text, ci::text, m::text, r::text, a::text, h::text FROM t").fetchone() == ("10.0.0.0/8", "A", "ok", "[1,5)", "{p,q}", '{"k": "v"}')
+
+
+async def test_columns_widen_and_never_narrow(sql, sink):
+    sql.execute("CREATE TABLE t (id int PRIMARY KEY, a smallint, b int, f real, n numeric(6,2), m numeric(10,4), v varchar(5), w varchar(50), k bigint)")
+    wide = {"a": Schema(type="int32", optional=True), "b": Schema(type="int64", optional=True), "f": Schema(type="float64", optional=True), "n": decimal(10, 3),
+            "m": decimal(5, 2), "v": typed("VARCHAR", 9, 0), "w": typed("VARCHAR", 9, 0), "k": Schema(type="int32", optional=True)}  # fmt: skip
+    values = {"a": 1 << 20, "b": 1 << 40, "f": 0.1, "n": Decimal("1234567.125"), "v": "12345678", "k": 1}
+    await one(sink(DEBEZIUM, **UPSERT), wide, values)
+    assert column_types(sql) == {
+        "id": "integer", "a": "integer", "b": "bigint", "f": "double precision", "n": "numeric(10,3)", "m": "numeric(10,4)", "v": "character varying(9)",
+        "w": "character varying(50)", "k": "bigint",
+    }  # fmt: skip
+    assert sql.execute("SELECT a, b, f, n::text, v FROM t").fetchone() == (1 << 20, 1 << 40, 0.1, "1234567.125", "12345678")
+    await one(sink(DEBEZIUM, **UPSERT), {"v": typed("TEXT")}, {"v": "x" * 100}, 1)
+    assert column_types(sql)["v"] == "text"
+
+
+async def test_without_evolution_nothing_is_altered(sql, sink):
+    sql.execute("CREATE TABLE t (id int PRIMARY KEY, a smallint)")
+    with pytest.raises(BadRow, match="22003"):
+        await one(sink(DEBEZIUM, **UPSERT | {"schema.evolution": "none"}), {"a": Schema(type="int32", optional=True)}, {"a": 1 << 20})
+    assert column_types(sql)["a"] == "smallint"
+    with pytest.raises(TargetSchemaError, match="lacks b") as error:
+        await one(sink(DEBEZIUM, **UPSERT | {"schema.evolution": "validate-only"}), {"b": STRING})
+    assert error.value.hint == 'ALTER TABLE "public"."t" ADD COLUMN "b" text'
