@@ -361,6 +361,34 @@ class Sink(Protocol):
     async def close(self) -> None: ...
 
 
+#: Topic and partition.
+Partition = tuple[str, int]
+
+
+@runtime_checkable
+class PositionedSink(Protocol):
+    """What a sink may offer besides: positions in Kafka kept in the target, written with the rows they cover.
+
+    With them a record is written exactly once: after whatever failure reading goes on where the target's rows end.
+    """
+
+    @property
+    def keeps_positions(self) -> bool:
+        """Whether it was asked to; then `flush_to` stands for `flush`."""
+
+    async def claim(self, partitions: Sequence[Partition]) -> Mapping[Partition, int]:
+        """Take the partitions over from whoever wrote them, who cannot any more, and tell where each goes on.
+
+        Those of which nothing is stored are missing from the answer.
+        """
+
+    async def flush_to(self, positions: Mapping[Partition, int]) -> None:
+        """Write everything put so far, with the next offset of each partition, all or nothing.
+
+        Raises SinkError when another writer has claimed one of them.
+        """
+
+
 @runtime_checkable
 class ChangeSink(Protocol):
     """What a sink may offer besides `put`: changes in columns, which saves an object per record."""

@@ -30,7 +30,7 @@ from pycdc.model.change import Changes
 from pycdc.model.envelope import CREATE, DELETE, HEADER_UNAVAILABLE, PLACEHOLDER, READ, UPDATE
 from pycdc.model.record import Header, Record
 from pycdc.plan import Chain, Link
-from pycdc.plugins.contracts import ChangeSink, Converter, RowReader, Sink, SinkContext
+from pycdc.plugins.contracts import ChangeSink, Converter, PositionedSink, RowReader, Sink, SinkContext
 from pycdc.runtime.health import Health
 from pycdc.runtime.http import serving
 from pycdc.runtime.refused import Policy, RefusedRecords, Stage, StageError, at_stage, by_the_sink, place_of
@@ -90,6 +90,7 @@ class SinkTask:
         self._originals: list[Messages] = []
         self._failures: list[tuple[StageError, Messages, int]] = []
         self._columns = _columns(sink, steps)
+        self._positioned = sink if isinstance(sink, PositionedSink) and sink.keeps_positions else None
         self._health, self._metrics = health, metrics
         metrics.buffered_limit = 2 * _WRITE_BYTES
         self._positions: dict[tuple[str, int], int] = {}
@@ -104,7 +105,7 @@ class SinkTask:
         try:
             await self._refused.start()
             await self._sink.open(SinkContext(self.name, "0", self._consumer.topic_id, self._refused.tolerant))
-            await self._consumer.start(self._settle)
+            await self._consumer.start(self._settle, self._positioned.claim if self._positioned is not None else None)
             self._health.delivering(snapshot=False)
             while not stop.is_set():
                 await self._step()
@@ -212,7 +213,7 @@ class SinkTask:
         began, limit = time.monotonic(), self._consumer.write_limit
         try:
             async with asyncio.timeout(limit):
-                await self._sink.flush()
+                await (self._sink.flush() if self._positioned is None else self._positioned.flush_to(positions))
         except BadRow as error:
             await self._tell_refused(error, originals)
             raise

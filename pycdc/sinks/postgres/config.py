@@ -64,6 +64,10 @@ class JdbcSinkConfig(ConfigDef):
 
     url = Property[Address]("connection.url", parsed("STRING", jdbc_url, "jdbc:postgresql://..."), required=True, importance="HIGH", doc="Target database.")
     login_password = Property[str | None]("connection.password", password(), doc="Password.")
+    exactly_once = Property[bool](
+        "exactly.once.enabled", boolean(), default=False,
+        doc="Keep positions in the target's table pycdc_positions, written with the rows: each record is written once, also by plain inserts.",
+    )  # fmt: skip
     deletes = Property[bool]("delete.enabled", boolean(), default=False, doc="Delete rows on tombstones and delete events.")
 
     user_name: Property[Any]

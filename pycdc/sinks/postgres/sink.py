@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import orjson
@@ -23,7 +23,7 @@ from pycdc.errors import BadRow, SinkError, TargetSchemaError
 from pycdc.model.change import Changes
 from pycdc.model.record import Record
 from pycdc.model.schema import Schema
-from pycdc.plugins.contracts import Offset, SinkContext, Written
+from pycdc.plugins.contracts import Offset, Partition, SinkContext, Written, no_topic_id
 from pycdc.postgres.session import connect, translate
 from pycdc.sinks.buffer import Buffer, Entry
 from pycdc.sinks.intake import Intake
@@ -35,6 +35,7 @@ from pycdc.sinks.postgres.ddl import Target
 from pycdc.sinks.postgres.faults import bad_row, is_of_a_row
 from pycdc.sinks.postgres.keys import Keys
 from pycdc.sinks.postgres.naming import Naming, Place
+from pycdc.sinks.postgres.positions import Positions
 from pycdc.sinks.postgres.types import widened
 from pycdc.sinks.postgres.values import texts
 
@@ -67,7 +68,9 @@ class PostgresSink:
         #: The schema for whose rows a target was looked at last.
         self._fitted: dict[Place, Schema | None] = {}
         self._staged: set[str] = set()
-        self._position_key = ""
+        self._connector = ""
+        self._topic_id: Callable[[str], Awaitable[str]] = no_topic_id
+        self._positions = Positions()
         self.written: dict[str, Written] = {}
         self._intake = Intake(self._buffer, self._keys.of_record)
         self.refused = self._intake.refused
@@ -75,7 +78,7 @@ class PostgresSink:
     # ---- plugins.contracts.Sink
 
     async def open(self, context: SinkContext) -> None:
-        self._position_key = context.connector
+        self._connector, self._topic_id = context.connector, context.topic_id
         self._intake.tolerant = context.tolerant
         await self._connected()
 
@@ -118,13 +121,38 @@ class PostgresSink:
         return changes.pick([i for i, row in enumerate(changes.rows) if row is not None])
 
     async def flush(self, position: Offset | None = None) -> None:
+        async def store(conn: psycopg.AsyncConnection) -> None:
+            if position is not None:
+                await conn.execute(_STORE, [self._connector, orjson.dumps(position).decode()])
+
+        await self._flush(store, forced=position is not None)
+
+    # ---- plugins.contracts.PositionedSink
+
+    @property
+    def keeps_positions(self) -> bool:
+        return self.settings.exactly_once
+
+    async def claim(self, partitions: Sequence[Partition]) -> Mapping[Partition, int]:
+        ids = {topic: await self._topic_id(topic) for topic, _ in partitions}
+        conn = await self._connected()
+        try:
+            return await self._positions.claim(conn, self._connector, partitions, ids)
+        except psycopg.Error as error:
+            raise translate(error, self._connection, "positions cannot be read") from error
+
+    async def flush_to(self, positions: Mapping[Partition, int]) -> None:
+        await self._flush(lambda conn: self._positions.store(conn, self._connector, positions), forced=True)
+
+    async def _flush(self, store: Callable[[psycopg.AsyncConnection], Awaitable[None]], *, forced: bool) -> None:
+        """Write what is buffered; `store` writes positions in the same transaction, `forced` also without rows."""
         buffers, self._buffers = self._buffers, {}
-        if not buffers and position is None:
+        if not buffers and not forced:
             return
         attempt, in_order, told = 0, False, len(self.refused)
         while True:
             try:
-                await self._transaction(buffers, position, in_order=in_order)
+                await self._transaction(buffers, store, in_order=in_order)
                 return
             except BadRow:
                 if in_order:
@@ -149,7 +177,7 @@ class PostgresSink:
     async def load_position(self) -> Offset | None:
         conn = await self._connected()
         await conn.execute(_POSITIONS)
-        row = await (await conn.execute("SELECT position FROM pycdc_offsets WHERE name = %s", [self._position_key])).fetchone()
+        row = await (await conn.execute("SELECT position FROM pycdc_offsets WHERE name = %s", [self._connector])).fetchone()
         await conn.commit()
         if row is None:
             return None
@@ -180,7 +208,9 @@ class PostgresSink:
 
     # ---- writing
 
-    async def _transaction(self, buffers: dict[Place, Buffer], position: Offset | None, *, in_order: bool) -> None:
+    async def _transaction(
+        self, buffers: dict[Place, Buffer], store: Callable[[psycopg.AsyncConnection], Awaitable[None]], *, in_order: bool
+    ) -> None:
         """All tables' changes, reduced by key or (`in_order`) one after another without those that are refused."""
         conn = await self._connected()
         try:
@@ -189,8 +219,7 @@ class PostgresSink:
                     await self._write_in_order(conn, place, buffer)
                 else:
                     await self._write(conn, place, buffer)
-            if position is not None:
-                await conn.execute(_STORE, [self._position_key, orjson.dumps(position).decode()])
+            await store(conn)
             await conn.commit()
         except BaseException:
             if not conn.closed:
