@@ -49,8 +49,6 @@ _POLL_RECORDS = 1000
 #: Records, and bytes of their messages, buffered before a write begins; reading waits at twice as many.
 _WRITE_RECORDS = 10_000
 _WRITE_BYTES = 8 << 20
-#: Longest wait of a buffered record, seconds.
-_WRITE_AGE = 0.2
 _STOP_LIMIT = 6.0
 _LAG_EVERY = 1.0
 
@@ -123,13 +121,15 @@ class SinkTask:
             await self._refused.stop()
 
     async def _step(self) -> None:
-        for messages in await self._consumer.poll(_POLL_RECORDS, _POLL_MS):
+        # what is buffered is due by its own time, whether or not more comes
+        wait = min(_POLL_MS, int(self._sink.linger * 1000)) if self._records and self._write is None else _POLL_MS
+        for messages in await self._consumer.poll(_POLL_RECORDS, wait):
             await self._take(messages)
         await asyncio.sleep(0)  # a poll that had its records at hand has not let the write under way go on
         if self._write is not None and self._write.done():
             await self._finish()
         full = self._records >= _WRITE_RECORDS or self._bytes >= _WRITE_BYTES
-        if self._write is None and (full or (self._records and time.monotonic() - self._since >= _WRITE_AGE)):
+        if self._write is None and (full or (self._records and time.monotonic() - self._since >= self._sink.linger)):
             self._begin()
         elif self._records >= 2 * _WRITE_RECORDS or self._bytes >= 2 * _WRITE_BYTES:
             await self._finish()
@@ -247,6 +247,8 @@ class SinkTask:
             return
         await write
         written = self._sink.written
+        self._metrics.retries = self._sink.retries
+        self._metrics.written_by_table = {t: w.upserts + w.deletes for t, w in written.items()}
         self._metrics.upserts = sum(w.upserts for w in written.values())
         self._metrics.deletes = sum(w.deletes for w in written.values())
         for table, w in written.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from pycdc.errors import BadRow
 from pycdc.model.change import Changes
@@ -38,6 +39,8 @@ class Intake:
 
     def changes(self, changes: Changes) -> None:
         """Changes, as ChangeSink.put_changes has them."""
+        if _are_none(changes):
+            return
         try:
             self._put(changes)
         except BadRow as error:
@@ -54,3 +57,19 @@ class Intake:
         if not self.tolerant or error.record is None:
             raise error
         self.refused.append(RefusedRow(*error.record, error))
+
+
+_HEARTBEAT: Final = "__debezium-heartbeat"
+#: Fields of what Debezium writes beside changes: borders of transactions, and changes of schemas.
+_BESIDE: Final = (
+    frozenset(("status", "id", "event_count", "data_collections", "ts_ms")),
+    frozenset(("source", "ts_ms", "databaseName", "schemaName", "ddl", "tableChanges")),
+)
+
+
+def _are_none(changes: Changes) -> bool:
+    """Records without schema that are no rows, known by their topic or fields; a pattern of topics takes them in."""
+    if changes.topic.startswith(_HEARTBEAT):
+        return True
+    first = next((r for r in changes.rows if r is not None), None)
+    return first is not None and not changes.source and first.keys() in _BESIDE

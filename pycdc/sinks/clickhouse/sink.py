@@ -61,6 +61,8 @@ class ClickHouseSink:
     """plugins.contracts.Sink for ClickHouse."""
 
     config: ClassVar[type[ConfigDef]] = ClickHouseSinkConfig
+    #: Each insert is a part that has to be merged.
+    linger: float = 0.2
 
     def __init__(self, settings: ConfigDef) -> None:
         assert isinstance(settings, ClickHouseSinkConfig)
@@ -72,6 +74,7 @@ class ClickHouseSink:
         self._versions = Versions()
         self._name = ""
         self.written: dict[str, Written] = {}
+        self.retries = 0
         self._intake = Intake(self._buffer)
         self.refused = self._intake.refused
 

@@ -49,6 +49,8 @@ class PostgresSink:
     """plugins.contracts.Sink for PostgreSQL."""
 
     config: ClassVar[type[ConfigDef]] = DebeziumSinkConfig
+    #: A transaction of few rows takes some milliseconds.
+    linger: float = 0.02
 
     @classmethod
     def config_for(cls, connector_class: str) -> type[ConfigDef]:
@@ -72,6 +74,7 @@ class PostgresSink:
         self._topic_id: Callable[[str], Awaitable[str]] = no_topic_id
         self._positions = Positions()
         self.written: dict[str, Written] = {}
+        self.retries = 0
         self._intake = Intake(self._buffer, self._keys.of_record)
         self.refused = self._intake.refused
 
@@ -170,6 +173,7 @@ class PostgresSink:
                     raise fault from error
                 pause = min(0.1 * 2**attempt, self.settings.retry_ms / 1000) * random.uniform(0.8, 1.2)  # noqa: S311
                 attempt += 1
+                self.retries += 1
                 log.warning("a write failed, trying again", cause=fault.cause, seconds=round(pause, 1))
                 await self._disconnect()
                 await asyncio.sleep(pause)

@@ -348,3 +348,24 @@ async def test_without_evolution_nothing_is_altered(sql, sink):
     with pytest.raises(TargetSchemaError, match="lacks b") as error:
         await one(sink(DEBEZIUM, **UPSERT | {"schema.evolution": "validate-only"}), {"b": STRING})
     assert error.value.hint == 'ALTER TABLE "public"."t" ADD COLUMN "b" text'
+
+
+# ---- what is no row
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        Record(topic="__debezium-heartbeat.srv", partition=0, offset=1, key={"serverName": "srv"}, value={"ts_ms": 1}),
+        Record(topic="srv.transaction", partition=0, offset=1, key={"id": "5:6"},
+               value={"status": "END", "id": "5:6", "event_count": 1, "data_collections": [], "ts_ms": 1}),
+        Record(topic="srv", partition=0, offset=1, key={"databaseName": "d"},
+               value={"source": {}, "ts_ms": 1, "databaseName": "d", "schemaName": "s", "ddl": "CREATE TABLE x", "tableChanges": []}),
+        Record(topic="srv.message", partition=0, offset=1, key={"prefix": "p"}, value={"op": "m", "ts_ms": 1, "source": {}, "message": {"prefix": "p"}}),
+    ],
+    ids=["heartbeat", "transaction", "schema change", "message"],
+)  # fmt: skip
+async def test_what_debezium_writes_beside_rows_is_passed_over(extra, sql, sink):
+    sql.execute("CREATE TABLE t (id int PRIMARY KEY, v text)")
+    await put(sink(DEBEZIUM, **UPSERT | {"schema.evolution": "none"}), extra, record(0, {"id": 1, "V": "x"}))
+    assert rows(sql, "t") == [(1, "x")]
