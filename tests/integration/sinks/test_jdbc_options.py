@@ -369,3 +369,65 @@ async def test_what_debezium_writes_beside_rows_is_passed_over(extra, sql, sink)
     sql.execute("CREATE TABLE t (id int PRIMARY KEY, v text)")
     await put(sink(DEBEZIUM, **UPSERT | {"schema.evolution": "none"}), extra, record(0, {"id": 1, "V": "x"}))
     assert rows(sql, "t") == [(1, "x")]
+
+
+# ---- what users of the originals report
+
+
+async def test_keys_of_types_that_need_a_cast_are_updated_and_deleted(sql, sink):
+    """cJ #1084: DELETE and UPDATE by a uuid key."""
+    sql.execute("CREATE TYPE mood AS ENUM ('ok', 'sad'); CREATE TABLE t (u uuid, m mood, at timestamptz, i inet, v text, PRIMARY KEY (u, m, at, i))")
+    key = {"u": "11111111-1111-1111-1111-111111111111", "m": "sad", "at": "2024-02-29T12:00:00.000000Z", "i": "10.0.0.1"}
+    other = {**key, "m": "ok"}
+    options = UPSERT | {"schema.evolution": "none", "delete.enabled": "true"}
+    await put(sink(DEBEZIUM, **options), *(Record(topic="t", partition=0, offset=n, key=k, value={**k, "v": "x"}) for n, k in enumerate((key, other))))
+    await put(sink(DEBEZIUM, **options), Record(topic="t", partition=0, offset=2, key=key, value=None), Record(topic="t", partition=0, offset=3, key=other, value={**other, "v": "y"}))
+    assert sql.execute("SELECT m::text, v FROM t").fetchall() == [("ok", "y")]
+
+
+async def test_a_required_field_becomes_a_column_of_a_table_with_rows(sql, sink):
+    """cJ #896: auto.evolve refuses a field that is required and has no default."""
+    await put(sink(CONFLUENT, **C_UPSERT), record(0, {"id": 1, "V": "x"}))
+    wider = struct([*((f.name, f.schema) for f in ROW.fields), ("n", INT32)])
+    await put(sink(CONFLUENT, **C_UPSERT), Record(topic="t", partition=0, offset=1, key={"id": 2}, key_schema=KEY, value={"id": 2, "V": "y", "n": 5}, value_schema=wider))
+    assert rows(sql, "t") == [(1, "x", None), (2, "y", 5)]
+
+
+async def test_a_table_of_nothing_but_its_key(sql, sink):
+    """cJ #667: an upsert without other columns is no valid statement."""
+    only = struct([("id", INT32)])
+    for _ in range(2):
+        await put(sink(CONFLUENT, **C_UPSERT), Record(topic="t", partition=0, offset=1, key={"id": 2}, key_schema=KEY, value={"id": 2}, value_schema=only))
+    assert rows(sql, "t") == [(2,)]
+
+
+async def test_writers_of_the_same_rows_in_another_order_do_not_lock_each_other_out(sql, sink):
+    """cJ #385: deadlocks with several tasks on one table. What one takes first the other takes first too."""
+    sql.execute("CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT g, 'x' FROM generate_series(1, 3000) g")
+
+    async def write(order, text):
+        s = sink(DEBEZIUM, **UPSERT)
+        for round_ in range(5):
+            await put(s, *(record(n, {"id": i, "V": f"{text}{round_}"}) for n, i in enumerate(order)))
+        return s.retries
+
+    before = sql.execute("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()").fetchone()
+    retries = await asyncio.gather(write(range(1, 3001), "a"), write(range(3000, 0, -1), "b"))
+    assert retries == [0, 0]
+    assert sql.execute("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()").fetchone() == before
+    assert sql.execute("SELECT count(*) FROM t WHERE v IN ('a4', 'b4')").fetchone() == (3000,)
+
+
+async def test_parents_come_before_their_children(sql, sink):
+    """cJ PR #1625: tables are flushed in the order of a hash table, and foreign keys fail."""
+    sql.execute("CREATE TABLE z_parent (id int PRIMARY KEY, v text); CREATE TABLE a_child (id int PRIMARY KEY REFERENCES z_parent, v text)")
+    await put(sink(DEBEZIUM, **UPSERT), *(record(n, {"id": n, "V": "x"}, topic=t) for n in range(50) for t in ("z_parent", "a_child")))
+    assert sql.execute("SELECT count(*) FROM a_child").fetchone() == (50,)
+
+
+async def test_a_key_that_changes_across_batches(sql, sink):
+    """dbz#2549: the delete of the old key and the create of the new one in different batches."""
+    options = UPSERT | {"delete.enabled": "true"}
+    await put(sink(DEBEZIUM, **options), record(0, {"id": 1, "V": "x"}), record(1, None, key={"id": 1}))
+    await put(sink(DEBEZIUM, **options), record(2, None, key={"id": 1}), record(3, {"id": 2, "V": "x"}))
+    assert rows(sql, "t") == [(2, "x")]
