@@ -1,8 +1,8 @@
 """HTTP as Stream Load wants it: the FE redirects before the body is sent, and forgets who asks.
 
 Every request is made by hand: `Expect: 100-continue`, no body to the FE, credentials again for the BE that its 307
-names. A connection serves one request, so that no library sends anything twice behind our back. Nothing here
-tries again; ConnectionLost means that nobody knows what became of the request.
+names. A connection serves one request, and a request is sent once. Nothing here tries again; ConnectionLost means that
+nobody knows what became of the request.
 
 Source: fe http/rest/LoadAction and TransactionLoadAction; the documentation of STREAM LOAD.
 """
@@ -10,6 +10,7 @@ Source: fe http/rest/LoadAction and TransactionLoadAction; the documentation of 
 from __future__ import annotations
 
 import asyncio
+from base64 import b64encode
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -45,6 +46,7 @@ class Client:
 
     def __init__(self, server: Server) -> None:
         self._server = server
+        self._authorization = "Basic " + b64encode(f"{server.username}:{server.password}".encode()).decode()
         self._session: aiohttp.ClientSession | None = None
         #: The FE that answered last.
         self._current = 0
@@ -59,7 +61,7 @@ class Client:
         import aiohttp
         from yarl import URL
 
-        headers = {**headers, "Expect": "100-continue"}
+        headers = {**headers, "Authorization": self._authorization}
         url = URL(self._server.urls[self._current] + path, encoded=True)
         try:
             async with asyncio.timeout(limit):
@@ -71,7 +73,7 @@ class Client:
         except TimeoutError:
             self._next()
             raise ConnectionLost("StarRocks does not answer in time", where=_shown(url), cause=f"no answer in {limit:.0f} s") from None
-        except (aiohttp.ClientError, OSError) as error:
+        except (aiohttp.ClientError, OSError, _Lost) as error:
             self._next()
             raise ConnectionLost("the connection to StarRocks was lost", where=_shown(url), cause=_why(error)) from None
         if status != 200 or location is not None:
@@ -101,7 +103,7 @@ class Client:
         from yarl import URL
 
         async with self._opened().request(
-            method, url, headers=headers, data=body, expect100=True, allow_redirects=False, auth=self._auth()
+            method, url, headers=headers, data=body, expect100=True, allow_redirects=False
         ) as response:
             if response.status in _REDIRECTS:
                 location = URL(response.headers.get("Location", ""), encoded=True)
@@ -116,18 +118,27 @@ class Client:
 
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(force_close=True),
+                connector=aiohttp.TCPConnector(force_close=True), middlewares=(_once,),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._server.connect),
-            )
+            )  # fmt: skip
         return self._session
-
-    def _auth(self) -> aiohttp.BasicAuth:
-        import aiohttp
-
-        return aiohttp.BasicAuth(self._server.username, self._server.password, "utf-8")
 
     def _next(self) -> None:
         self._current = (self._current + 1) % len(self._server.urls)
+
+
+class _Lost(Exception):
+    """A connection that was lost."""
+
+
+async def _once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """A PUT whose connection is lost is sent again by aiohttp itself: the second would find its own label taken."""
+    import aiohttp
+
+    try:
+        return await send(request)
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise _Lost(_why(error)) from None
 
 
 def _answer(data: bytes, where: str) -> dict[str, Any]:

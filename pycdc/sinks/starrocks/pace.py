@@ -15,7 +15,8 @@ from typing import Final
 FULL: Final = 10_000
 #: The longest distance that refusals lead to, seconds; see config.LONGEST_INTERVAL_MS.
 _LONGEST: Final = 10.0
-_SHORTEST_SLOW: Final = 0.5
+#: From what distance on, seconds, doubling begins, however short the interval is.
+SLOWED = 0.5
 
 
 class Pace:
@@ -36,4 +37,4 @@ class Pace:
         self._last = time.monotonic()
 
     def slower(self) -> None:
-        self.distance = min(_LONGEST, max(self.distance, _SHORTEST_SLOW) * 2)
+        self.distance = min(_LONGEST, max(self.distance, SLOWED) * 2)

@@ -283,7 +283,9 @@ class StarRocksSink:
 
     async def _target(self, table: str, buffer: Buffer) -> Target:
         """The table with every column of the rows, made or widened when asked for. Raises TargetSchemaError."""
-        target = self._targets.get(table) or await self._in_catalog(lambda: self._catalog.describe(table))
+        target = self._targets.get(table)
+        if target is None or self._missing(target, buffer):  # somebody may have added what is missing
+            target = await self._in_catalog(lambda: self._catalog.describe(table))
         row = next((c.row_schema for c in reversed(buffer.changes) if c.row_schema is not None), None)
         if target is None and self.settings.creates and row is not None:
             target = await self._made(table, row, buffer)
