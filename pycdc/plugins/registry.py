@@ -88,6 +88,7 @@ TABLE: Final[Mapping[Kind, Mapping[str, str]]] = {
                 "outbox.EventRouter": "event_router", "Filter": "scripted", "ContentBasedRouter": "scripted",
             }.items()
         },
+        "com.starrocks.connector.kafka.transforms.AddOpFieldForDebeziumRecord": "pycdc.transforms.add_op_field:AddOpFieldForDebeziumRecord",
     },
     CUSTOM: {},
     PREDICATE: {

@@ -160,8 +160,7 @@ class Catalog:
     @contextlib.contextmanager
     def _connected(self) -> Iterator[Execute]:
         """What runs a statement and gives its rows, on a connection of its own. Raises ConnectionLost, SinkError."""
-        import pymysql
-
+        pymysql = _driver()
         connection = self._open()
         try:
             with connection.cursor() as cursor:
@@ -171,8 +170,7 @@ class Catalog:
                 connection.close()
 
     def _open(self) -> Any:
-        import pymysql
-
+        pymysql = _driver()
         last: Exception | None = None
         for host in self._hosts:
             try:
@@ -195,14 +193,22 @@ class Execute:
         self._cursor, self._where = cursor, where
 
     def __call__(self, statement: str, *values: str) -> Sequence[Sequence[Any]]:
-        import pymysql
-
+        pymysql = _driver()
         try:
             self._cursor.execute(statement, values or None)
             rows: Sequence[Sequence[Any]] = self._cursor.fetchall()
         except pymysql.err.MySQLError as error:
             raise fault_of_sql(error, self._where) from None
         return rows
+
+
+def _driver() -> Any:
+    """The module pymysql, which comes with an extra of its own."""
+    try:
+        import pymysql
+    except ImportError:
+        raise SinkError("the StarRocks sink needs pymysql", hint="pip install 'pycdc[starrocks]'") from None
+    return pymysql
 
 
 def fault_of_sql(error: Exception, where: str) -> PycdcError:

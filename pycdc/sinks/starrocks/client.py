@@ -29,6 +29,8 @@ _LOG = 16_384
 #: Seconds, for requests that load nothing.
 _SHORT = 10.0
 _REDIRECTS: Final = (301, 302, 307, 308)
+#: An FE, the leading one, a BE.
+_HOPS: Final = 3
 
 
 class Server(msgspec.Struct, frozen=True):
@@ -65,11 +67,11 @@ class Client:
         url = URL(self._server.urls[self._current] + path, encoded=True)
         try:
             async with asyncio.timeout(limit):
-                # an FE redirects a load; only what it answers itself ends here
-                status, location, data = await self._request(method, url, headers, body)
-                if location is not None:
-                    url = location
+                for _ in range(_HOPS):
                     status, location, data = await self._request(method, url, headers, body)
+                    if location is None:
+                        break
+                    url = location
         except TimeoutError:
             self._next()
             raise ConnectionLost("StarRocks does not answer in time", where=_shown(url), cause=f"no answer in {limit:.0f} s") from None
@@ -103,7 +105,7 @@ class Client:
         from yarl import URL
 
         async with self._opened().request(
-            method, url, headers=headers, data=body, expect100=True, allow_redirects=False
+            method, url, headers=headers, data=body, expect100=method != "GET", allow_redirects=False
         ) as response:
             if response.status in _REDIRECTS:
                 location = URL(response.headers.get("Location", ""), encoded=True)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import cramjam
-
 
 def compress(data: bytes, how: str) -> bytes:
     """`how`: gzip, zstd, lz4_frame. Raises KeyError for another."""
+    import cramjam
+
     codec = {"gzip": cramjam.gzip, "zstd": cramjam.zstd, "lz4_frame": cramjam.lz4}[how]
     return bytes(codec.compress(data))

@@ -68,7 +68,7 @@ _REASONS: Final = tuple(
     )
 )
 #: Where a message of StarRocks begins to quote the data.
-_QUOTED: Final = re.compile(r"(?i)(,? ?\bvalue[:= ]|\. ?row:|\bsrc line:|input_str:).*", re.DOTALL)
+_QUOTED: Final = re.compile(r"(?i)(,? ?\bvalue(?:: |=| ')|\. ?row:|\bsrc line:|input_str:).*", re.DOTALL)
 
 
 def fault_of(answer: dict[str, Any], table: str, log: str = "") -> PycdcError:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Final, TypeVar
+from typing import ClassVar, Final, TypeVar
 from urllib.parse import urlsplit
 
 import orjson
@@ -114,7 +114,7 @@ class StarRocksSink:
         if self.settings.multi_table:
             await self._write_together(buffers, position)
         else:
-            await self._each([self._write(table, buffer) for table, buffer in buffers.items()])
+            await self._write_each(buffers)
             if position is not None:
                 await self._loader.put(self._position_load(position))
         for table, buffer in buffers.items():
@@ -221,21 +221,21 @@ class StarRocksSink:
         headers = {"format": "json", "strip_outer_array": "true", "columns": "`name`,`position`"}
         return Load(POSITIONS, label(self._name, POSITIONS, None, {}), headers, orjson.dumps([row]))
 
-    async def _each(self, works: Sequence[Any]) -> None:
-        """Some at a time. The others go on when one fails: what they commit stays; then the first fault is raised."""
+    async def _write_each(self, buffers: dict[str, Buffer]) -> None:
+        """Some tables at a time. The others go on when one fails: what they commit stays; then the first fault is raised."""
         turn = asyncio.Semaphore(_AT_A_TIME)
         faults: list[PycdcError] = []
 
-        async def one(work: Any) -> None:
+        async def one(table: str, buffer: Buffer) -> None:
             async with turn:
                 try:
-                    await work
+                    await self._write(table, buffer)
                 except PycdcError as error:
                     faults.append(error)
 
         async with asyncio.TaskGroup() as group:
-            for work in works:
-                group.create_task(one(work))
+            for table, buffer in buffers.items():
+                group.create_task(one(table, buffer))
         if faults:
             raise faults[0]
 
