@@ -26,13 +26,15 @@ Ranges = dict[tuple[str, int], tuple[int, int]]
 
 
 def ranges_of(changes: Iterable[Changes]) -> Ranges | None:
-    """What the changes cover; None when one of them has no offset."""
+    """What the changes cover; None when one of them has no offset, or one that another run may give to other rows: without
+    a broker a snapshot's rows are only numbered.
+    """
     found: Ranges = {}
     for c in changes:
-        if not c.offsets or c.offsets[0] < 0:
-            if c.rows or c.truncate:
-                return None
+        if not c.offsets and not c.rows and not c.truncate:
             continue
+        if not c.offsets or c.offsets[0] < 0 or (c.partition is None and not c.offsets[0] >> 64):
+            return None
         place = (c.topic, -1 if c.partition is None else c.partition)
         first, last = found.get(place, (c.offsets[0], c.offsets[-1]))
         found[place] = (min(first, c.offsets[0]), max(last, c.offsets[-1]))

@@ -60,15 +60,10 @@ class Loader:
     StarRocks wants fewer of them.
     """
 
-    def __init__(
-        self, client: Client, database: str, *, headers: Mapping[str, str], limit: int, retries: int, when_busy: Callable[[], None]
-    ) -> None:
+    def __init__(self, client: Client, database: str, *, limit: int, retries: int, when_busy: Callable[[], None]) -> None:
         self._client, self.database, self._limit, self._retries, self._when_busy = client, database, limit, retries, when_busy
-        self.headers = {
-            **headers, "timeout": str(limit),
-            # without it, what does not fit becomes NULL without a word
-            "strict_mode": "true", "max_filter_ratio": "0",
-        }  # fmt: skip
+        # without strict_mode, what does not fit becomes NULL without a word
+        self.headers = {"timeout": str(limit), "strict_mode": "true", "max_filter_ratio": "0"}
 
     async def put(self, load: Load) -> None:
         """Returns when the load is committed. Raises RowsRefused, Outdated, Busy, ConnectionLost, SinkError."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import ClassVar, Final, TypeVar
 from urllib.parse import urlsplit
 
@@ -67,9 +68,9 @@ class StarRocksSink:
         self._client = Client(Server(s.http_urls, s.username, s.login_password, s.connect_ms / 1000))
         self._catalog = Catalog(hosts, s.query_port, s.username, s.login_password, s.database, connect=s.connect_ms / 1000)
         self._pace = Pace(min(s.interval_ms, LONGEST_INTERVAL_MS) / 1000)
-        self._loader = Loader(
-            self._client, s.database, headers=s.headers, limit=s.timeout, retries=s.max_retries, when_busy=self._pace.slower
-        )
+        self._loader = Loader(self._client, s.database, limit=s.timeout, retries=s.max_retries, when_busy=self._pace.slower)
+        #: What the user wants said with every load of rows.
+        self._headers = s.headers
         self._compression = s.compression
         self._incarnations = Incarnations()
         self._buffers: dict[str, Buffer] = {}
@@ -174,6 +175,9 @@ class StarRocksSink:
                 await put_together(self._loader, loads, name)
             except RowsRefused as error:
                 raise await self._named_in(error, pieces) from None
+            except Outdated:
+                self._targets.clear()
+                raise
 
     async def _pieces(self, table: str, buffer: Buffer) -> list[_Piece]:
         """The loads of a table, which is truncated first where that was asked for."""
@@ -210,10 +214,10 @@ class StarRocksSink:
         return bodies
 
     async def _load(self, target: Target, body: Body, data: bytes, name: str) -> Load:
-        headers = body.headers
+        headers = {**self._headers, **body.headers}
         if self._compression != "none":
             data = await asyncio.to_thread(compress, data, self._compression)
-            headers = {**headers, "compression": self._compression}
+            headers["compression"] = self._compression
         return Load(target.name, name, headers, data, bool(target.primary_key))
 
     def _position_load(self, position: Offset) -> Load:
@@ -283,8 +287,9 @@ class StarRocksSink:
 
     async def _target(self, table: str, buffer: Buffer) -> Target:
         """The table with every column of the rows, made or widened when asked for. Raises TargetSchemaError."""
+        names = _names(buffer)
         target = self._targets.get(table)
-        if target is None or self._missing(target, buffer):  # somebody may have added what is missing
+        if target is None or _missing(target, names):  # somebody may have added what is missing
             target = await self._in_catalog(lambda: self._catalog.describe(table))
         row = next((c.row_schema for c in reversed(buffer.changes) if c.row_schema is not None), None)
         if target is None and self.settings.creates and row is not None:
@@ -294,7 +299,7 @@ class StarRocksSink:
                 f"StarRocks has no table {table}", where=self.settings.database,
                 hint="create it, or set schema.evolution=basic (which needs records with schemas)",
             )  # fmt: skip
-        missing = self._missing(target, buffer)
+        missing = _missing(target, names)
         if missing:
             target = await self._widened(table, missing, row)
         self._targets[table] = target
@@ -312,15 +317,6 @@ class StarRocksSink:
         s = self.settings
         await self._in_catalog(lambda: self._catalog.create(table, fields, key, s.table_properties, s.buckets))
         return await self._in_catalog(lambda: self._catalog.describe(table))
-
-    def _missing(self, target: Target, buffer: Buffer) -> list[str]:
-        """Names in the rows that the table does not have."""
-        marks = marks_of(target)
-        names: dict[str, None] = {}
-        for entries in (buffer.rows, buffer.partial):
-            shapes = {tuple(e[0]) for e in entries.values() if e[0] is not None}
-            names.update(dict.fromkeys(n for shape in shapes for n in shape))
-        return [n for n in names if n not in marks and target.column(n) is None]
 
     async def _widened(self, table: str, missing: Sequence[str], row: Schema | None) -> Target:
         schemas = {c: s for c in missing if row is not None and (s := row.field(c)) is not None}
@@ -345,6 +341,18 @@ class StarRocksSink:
                 raise
             except PycdcError as error:
                 await tries.failed(error)
+
+
+def _names(buffer: Buffer) -> list[str]:
+    """Names in the rows, in the order in which they come."""
+    rows = [e[0] for entries in (buffer.rows, buffer.partial) for e in entries.values() if e[0] is not None]
+    return list(dict.fromkeys(chain.from_iterable(rows)))
+
+
+def _missing(target: Target, names: Sequence[str]) -> list[str]:
+    """Those that the table does not have."""
+    marks = marks_of(target)
+    return [n for n in names if n not in marks and target.column(n) is None]
 
 
 def _key_columns(changes: Changes) -> tuple[str, ...]:

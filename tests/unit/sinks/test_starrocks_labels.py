@@ -53,6 +53,11 @@ def test_without_offsets_no_two_labels_are_alike():
     assert label("c", "t", unknown, {}) != label("c", "t", unknown, {})
 
 
+def test_a_snapshots_rows_are_only_numbered_and_make_no_label():
+    assert ranges_of([changes(0, 5, partition=None)]) is None
+    assert ranges_of([changes((7 << 64) | 1, (7 << 64) | 3, partition=None)]) == {("t", -1): ((7 << 64) | 1, (7 << 64) | 3)}
+
+
 def test_a_topic_is_asked_for_again_when_its_offsets_fall():
     asked = []
 
