@@ -2,22 +2,26 @@
 
 import asyncio
 from decimal import Decimal
+from random import Random
 
 import orjson
 import psycopg
 import pytest
+from aiokafka import AIOKafkaProducer
 
 pytest.importorskip("pymysql")
 
 from pycdc.config.layers import Layered
 from pycdc.converters.json import JsonConverter, JsonConverterConfig
 from pycdc.errors import BadRow, ConnectionLost, PycdcError, SinkError, TargetSchemaError
+from pycdc.kafka.topics import NewTopic, create_topic
 from pycdc.model.change import Changes
 from pycdc.model.record import Header, Record
 from pycdc.model.schema import DECIMAL, Schema, struct
 from pycdc.plugins.contracts import SinkContext
 from pycdc.plugins.join import load_sink, load_source
 from pycdc.runtime.direct import run_direct
+from pycdc.runtime.sink_task import run_sink
 from pycdc.sinks.starrocks import catalog, load, pace
 from pycdc.sinks.starrocks.client import Client, Server
 from pycdc.testing.starrocks import Settings, StarRocks
@@ -747,7 +751,7 @@ async def test_messages_as_kafka_has_them(table):
     assert table.rows("d", "t") == [row(i) for i in range(3)]
 
 
-# ---- from a real PostgreSQL
+# ---- from a real broker
 
 
 async def settled_at(read, want, limit=40):
@@ -755,6 +759,74 @@ async def settled_at(read, want, limit=40):
     async with asyncio.timeout(limit):
         while read() != want():  # noqa: ASYNC110 - another process's state has no event
             await asyncio.sleep(0.05)
+
+
+async def new_topic(kafka, name, partitions):
+    await create_topic({"bootstrap.servers": kafka}, NewTopic(name, partitions, 1, {}))
+
+
+async def produced(kafka, topic, changes):
+    """Change events as a source writes them; a key stays in its partition."""
+    producer = AIOKafkaProducer(bootstrap_servers=kafka)
+    await producer.start()
+    try:
+        for op, id_, values in changes:
+            value = {"before": None, "after": values, "source": {"schema": "public", "table": "t", "txId": 1}, "op": op}
+            await producer.send(topic, orjson.dumps(value), orjson.dumps({"id": id_}), partition=id_ % 2)
+        await producer.flush()
+    finally:
+        await producer.stop()
+
+
+def history(seed, count):
+    """Changes of a hundred rows, and the rows that they leave."""
+    random, left, changes = Random(seed), {}, []
+    for n in range(count):
+        id_ = random.randrange(100)
+        if id_ in left and random.random() < 0.2:
+            del left[id_]
+            changes.append(("d", id_, None))
+        else:
+            changes.append(("u" if id_ in left else "c", id_, row(id_, f"n{n}", n)))
+            left[id_] = changes[-1][2]
+    return changes, [left[i] for i in sorted(left)]
+
+
+async def test_topics_of_a_real_broker_arrive_through_faults_and_an_outage(kafka, names, table):
+    seed = 20240229
+    changes, left = history(seed, 4000)
+    await new_topic(kafka, names.prefix, 2)
+    given = config(table, **{
+        "name": names.base, "topics": names.prefix, "bootstrap.servers": kafka, "starrocks.topic2table.map": f"{names.prefix}:t",
+        "key.converter.schemas.enable": "false", "value.converter.schemas.enable": "false",
+        "key.converter": "org.apache.kafka.connect.json.JsonConverter", "value.converter": "org.apache.kafka.connect.json.JsonConverter",
+    })  # fmt: skip
+
+    def start():
+        stop = asyncio.Event()
+        return stop, asyncio.ensure_future(run_sink(load_sink(Layered.of(given)), http=None, stop=stop))
+
+    for kind in ("conn_reset_after_commit", "conn_reset_before_commit", "publish_timeout", "too_many_versions"):
+        table.fault(kind, skip=1)
+    await produced(kafka, names.prefix, changes[:2000])
+    stop, running = start()
+    try:
+        await settled_at(lambda: [r["id"] for r in table.rows("d", "t")] != [], lambda: True)
+        table.fault("503", times=10_000)
+        await produced(kafka, names.prefix, changes[2000:3000])
+        with pytest.raises(PycdcError, match="503"):
+            await running
+        await produced(kafka, names.prefix, changes[3000:])
+        table.cluster.faults.coming.clear()
+        stop, running = start()
+        await settled_at(lambda: table.rows("d", "t"), lambda: left)
+    finally:
+        stop.set()
+        await asyncio.gather(running, return_exceptions=True)
+    assert table.rows("d", "t") == left, f"seed {seed}"
+
+
+# ---- from a real PostgreSQL
 
 
 async def test_pycdc_run_keeps_the_copy_equal_through_an_outage_and_a_new_column(postgres_db, names, starrocks):
