@@ -222,13 +222,13 @@ class JsonConverter:
             except orjson.JSONDecodeError as error:
                 if not data.strip():  # to Jackson nothing is null
                     return None, None
-                raise RecordError("a message is not JSON", where=topic, cause=str(error)) from None
+                raise _no_json(topic, error) from None
         last = self._last
         if last is not None and data.startswith(last.prefix):
             try:
                 payload = orjson.loads(data[len(last.prefix) : -1])
             except orjson.JSONDecodeError as error:
-                raise RecordError("a message is not JSON", where=topic, cause=str(error)) from None
+                raise _no_json(topic, error) from None
             return last.schema, self._fixed(topic, data, payload, last)
         return self._read_new(topic, data)
 
@@ -250,7 +250,10 @@ class JsonConverter:
         if schema.has_default and schema.default is not None and self.settings.replace_null:
             return schema.default
         if not schema.optional:
-            raise RecordError("a required payload is null", where=topic, cause=f"schema {_name(schema)}")
+            raise RecordError(
+                "a required payload is null", where=topic, cause=f"schema {_name(schema)}",
+                original=f"Invalid null value for required {schema.type.upper()} field",
+            )  # fmt: skip
         return None
 
     def _read_new(self, topic: str, data: bytes) -> tuple[Schema | None, Any]:
@@ -258,13 +261,16 @@ class JsonConverter:
         try:
             whole = orjson.loads(data)
         except orjson.JSONDecodeError as error:
-            raise RecordError("a message is not JSON", where=topic, cause=str(error)) from None
+            if data.strip():
+                raise _no_json(topic, error) from None
+            whole = None
         if not isinstance(whole, dict) or whole.keys() != {"schema", "payload"}:
             raise RecordError(
                 "a message has no schema",
                 where=topic,
                 cause='schemas.enable=true needs exactly the members "schema" and "payload"',
                 hint=f"set {'key' if self.is_key else 'value'}.converter.schemas.enable=false",
+                original=_NO_SCHEMA,
             )
         if whole["schema"] is None:
             return None, whole["payload"]
@@ -373,6 +379,17 @@ def _mended(rows: list[Any], fix: Fixer | None) -> list[Any]:
 
 
 #: `read` takes the messages one by one then, and names the one at fault.
+def _no_json(topic: str, error: Exception) -> RecordError:
+    return RecordError(
+        "a message is not JSON", where=topic, cause=str(error),
+        original="Converting byte[] to Kafka Connect data failed due to serialization error: ",
+    )  # fmt: skip
+
+
+_NO_SCHEMA = (
+    'JsonConverter with schemas.enable requires "schema" and "payload" fields and may not contain additional fields. '
+    "If you are trying to deserialize plain JSON data, set schemas.enable=false in your converter configuration."
+)
 _CANNOT_READ_MANY = (RecordError, msgspec.DecodeError, ValueError, TypeError, AttributeError, InexactNumberError)
 
 

@@ -10,6 +10,7 @@ import json
 from binascii import a2b_base64
 from collections.abc import Callable
 from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
+from operator import itemgetter
 from typing import Any, TypeVar
 
 from pycdc.errors import RecordError
@@ -54,7 +55,11 @@ def parse_schema(node: Any) -> Schema:
         fix = fixer(bare)
         return bare.replace(default=default if fix is None else fix(default))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise RecordError("a message's schema is malformed", cause=repr(error)) from None
+        named = node.get("type") if isinstance(node, dict) else None
+        raise RecordError(
+            "a message's schema is malformed", cause=repr(error),
+            original="Schema must contain 'type' field" if named is None else f"Unknown schema type: {named}",
+        ) from None  # fmt: skip
 
 
 def _if_a(kind: type[_T], said: Any) -> _T | None:
@@ -125,10 +130,20 @@ def _inside(schema: Schema, *, defaults: bool) -> Fixer | None:
 def _struct_fixer(schema: Schema, *, defaults: bool) -> Fixer | None:
     inner = [(f.name, change) for f in schema.fields if (change := fixer(f.schema, defaults=defaults)) is not None]
     nulls = [(f.name, value) for f in schema.fields if (value := _replacement(f.schema, defaults=defaults)) is not None]
-    if not inner and not nulls:
+    replaced = {name for name, _ in nulls}
+    required = [f for f in schema.fields if not f.schema.optional and f.name not in replaced]
+    if not inner and not nulls and not required:
         return None
+    names = [f.name for f in required]
+    get = itemgetter(*names, *names[:1]) if names else None
 
     def fix(payload: dict[str, Any]) -> dict[str, Any]:
+        try:
+            missing = get is not None and None in get(payload)
+        except KeyError:
+            missing = True
+        if missing:
+            raise _null_in(required, payload)
         for name, f in inner:
             value = payload.get(name)
             if value is not None:
@@ -139,6 +154,14 @@ def _struct_fixer(schema: Schema, *, defaults: bool) -> Fixer | None:
         return payload
 
     return fix
+
+
+def _null_in(required: list[Field], payload: dict[str, Any]) -> RecordError:
+    field = next(f for f in required if payload.get(f.name) is None)
+    return RecordError(
+        "a required field is null", cause=f"field {field.name}",
+        original=f"Invalid null value for required {field.schema.type.upper()} field",
+    )  # fmt: skip
 
 
 def _as_it_is(value: Any) -> Any:

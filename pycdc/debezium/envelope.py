@@ -152,7 +152,9 @@ class TableEvents:
             return column.constant
         if column.always_null:
             return None
-        return Leaf(index, column.snapshot_reader if snapshot else column.reader)
+        # A NULL where none may be: a row of before SET NOT NULL, or of a partition that has less identity than its root.
+        missing = None if column.schema.optional else column.fallback
+        return Leaf(index, column.snapshot_reader if snapshot else column.reader, missing=missing)
 
     def _image(self, base: int, *, snapshot: bool = False, unavailable: frozenset[int] = frozenset()) -> dict[str, Any]:
         """The row struct of texts that begin at `base`."""
@@ -295,7 +297,7 @@ class TableEvents:
         delete = self._record(key, self._envelope(DELETE, before, None, system_leaf(system)), *headers)
         if not self.settings.tombstones:
             return (delete,)
-        return (delete, self._record(key, None, *headers))
+        return (delete, self._record(key, None, *headers).replace(follows=delete))
 
     def truncate(self) -> Templates:
         """Rows: system."""

@@ -50,6 +50,16 @@ def position(offset: Offset) -> int | None:
     return None
 
 
+def last_commit(offset: Offset | None) -> int | None:
+    """The commit that lies before the position, for `source.sequence`. None when none was passed since the snapshot.
+
+    An idle offset says lsn_commit too; what it does not say before the first commit is messageType.
+    """
+    if offset is None or not offset.get("lsn_commit") or not offset.get("messageType"):
+        return None
+    return position(offset)
+
+
 def reached(offset: Offset) -> int | None:
     """The highest LSN that the writer of `offset` had seen: a slot beyond it has skipped something."""
     values = [v for k in ("lsn", "lsn_proc", "lsn_commit") if isinstance(v := offset.get(k), int)]
@@ -129,7 +139,7 @@ class OffsetWriter:
         if counts is not None:
             self._transaction = {"transaction_id": str(xid)}
             self._transaction |= {f"transaction_data_collection_order_{t}": n for t, n in counts.items()}
-        if counts is not None or committed:
+        if counts is not None or committed or self._message_type is None:
             self._message_type = "COMMIT"
         return self.at(lsn)
 

@@ -15,7 +15,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka import errors as kafka
 
-from pycdc.errors import ConnectionLost, ServerError
+from pycdc.errors import ConnectionLost, PycdcError, ServerError
 from pycdc.kafka.faults import unreachable
 from pycdc.kafka.settings import consumer_settings
 from pycdc.kafka.topic_id import topic_id
@@ -47,16 +47,36 @@ class Messages(msgspec.Struct):
         return len(self.offsets)
 
 
+#: Told of the partitions that this member has now; answers where those go on whose position is not Kafka's.
+Assigned = Callable[[list[Place]], Awaitable[Mapping[Place, int]]]
+
+
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
-    def __init__(self, revoked: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, consumer: AIOKafkaConsumer, revoked: Callable[[], Awaitable[None]], assigned: Assigned | None) -> None:
+        self._consumer = consumer
         self._revoked = revoked
+        self._assigned = assigned
+        #: What went wrong when partitions came; for the next poll to raise.
+        self.fault: PycdcError | None = None
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         if list(revoked):
             await self._revoked()
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        log.info("partitions assigned", partitions=sorted(f"{p.topic}-{p.partition}" for p in assigned))
+        parts = sorted(assigned)
+        log.info("partitions assigned", partitions=[f"{p.topic}-{p.partition}" for p in parts])
+        if self._assigned is not None and parts:
+            # before the first await: until the answer is here nothing may be read from where Kafka thinks it goes on
+            self._consumer.pause(*parts)
+            try:
+                positions = await self._assigned([(p.topic, p.partition) for p in parts])
+            except PycdcError as error:  # here it would only be logged
+                self.fault = error
+                return
+            for (topic, partition), offset in positions.items():
+                self._consumer.seek(TopicPartition(topic, partition), offset)
+            self._consumer.resume(*parts)
 
 
 class GroupConsumer:
@@ -74,12 +94,18 @@ class GroupConsumer:
         mapped.setdefault("client_id", client_id)
         mapped.setdefault("max_partition_fetch_bytes", 2 << 20)
         mapped.setdefault("fetch_max_bytes", 8 << 20)
+        if pattern is not None:
+            mapped.setdefault("metadata_max_age_ms", 10_000)  # a new topic is found by a look at all of them
         self._bootstrap = settings.get("bootstrap.servers", "")
         self._topics, self._pattern = topics, pattern
+        self._listener: _Listener | None = None
         self._consumer = AIOKafkaConsumer(group_id=group, enable_auto_commit=False, **mapped)
 
-    async def start(self, revoked: Callable[[], Awaitable[None]]) -> None:
-        """Join the group; `revoked` runs before partitions go to another member. Raises ServerError."""
+    async def start(self, revoked: Callable[[], Awaitable[None]], assigned: Assigned | None = None) -> None:
+        """Join the group; `revoked` runs before partitions go to another member, `assigned` when they have come.
+
+        Raises ServerError.
+        """
         try:
             async with asyncio.timeout(30):
                 await self._consumer.start()
@@ -87,7 +113,7 @@ class GroupConsumer:
             await self._consumer.stop()
             raise await unreachable(self._bootstrap, error) from None
         bare_records(self._consumer)
-        listener = _Listener(revoked)
+        listener = self._listener = _Listener(self._consumer, revoked, assigned)
         if self._pattern is not None:
             self._consumer.subscribe(pattern=self._pattern, listener=listener)
         else:
@@ -95,6 +121,8 @@ class GroupConsumer:
 
     async def poll(self, max_records: int, timeout_ms: int) -> list[Messages]:
         """What has come, by partition; empty after `timeout_ms`. Raises ConnectionLost and ServerError."""
+        if self._listener is not None and self._listener.fault is not None:
+            raise self._listener.fault
         try:
             fetched = await self._consumer.getmany(timeout_ms=timeout_ms, max_records=max_records)
             return [_columns(part, records, await self._consumer.position(part)) for part, records in fetched.items()]

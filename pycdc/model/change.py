@@ -39,6 +39,23 @@ class Changes(msgspec.Struct):
     def offset(self, index: int) -> int:
         return self.offsets[index] if self.offsets else -1
 
+    def record(self, index: int) -> tuple[str, int | None, int]:
+        """Topic, partition and offset of a change."""
+        return self.topic, self.partition, self.offset(index)
+
+    def part(self, begin: int, end: int) -> Changes:
+        """The changes from `begin` on, before `end`."""
+        return msgspec.structs.replace(
+            self, keys=self.keys[begin:end], rows=self.rows[begin:end], offsets=self.offsets[begin:end]
+        )
+
+    def pick(self, places: Sequence[int]) -> Changes:
+        """The changes at `places`."""
+        return msgspec.structs.replace(
+            self, keys=[self.keys[i] for i in places], rows=[self.rows[i] for i in places],
+            offsets=[self.offsets[i] for i in places] if self.offsets else (),
+        )  # fmt: skip
+
     def where(self, index: int) -> str:
         """Topic, partition and offset of a change, for messages."""
         return place(self.topic, self.partition, self.offset(index))

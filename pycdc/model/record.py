@@ -33,6 +33,8 @@ class Record(msgspec.Struct, kw_only=True):
     #: What grows with each record that a sink is given: its offset in Kafka's partition; without a broker (`partition`
     #: None) its position, commit LSN << 64 | index in the transaction. -1 for records on their way into Kafka.
     offset: int = -1
+    #: Of a tombstone: the delete that it was made with.
+    follows: Record | None = None
 
     @property
     def is_tombstone(self) -> bool:

@@ -52,13 +52,15 @@ class NeedsValue(Exception):
 class Leaf:
     """Stands where a value will stand. It may be moved, never looked at."""
 
-    __slots__ = ("column", "null", "reader")
+    __slots__ = ("column", "missing", "null", "reader")
 
-    def __init__(self, column: int, reader: Reader, null: Any = None) -> None:
+    def __init__(self, column: int, reader: Reader, null: Any = None, missing: Any = None) -> None:
         self.column = column
         self.reader = reader
         #: What a NULL becomes.
         self.null = null
+        #: What it becomes when `null` does not say: of a field that may not be null. Plans refuse such a row.
+        self.missing = missing
 
     def or_default(self, default: Any) -> Leaf:
         """This leaf, its NULL replaced by `default`."""
@@ -82,7 +84,7 @@ class Leaf:
                 raise ValueError(str(error)) from error
 
         reader = Reader(changed, type_name=self.reader.type_name, column_name=self.reader.column_name)
-        leaf = Leaf(self.column, reader, None if self.null is None else change(self.null))
+        leaf = Leaf(self.column, reader, None if self.null is None else change(self.null), self.missing)
         watched = _MAPPED.get()
         if watched is not None:
             watched[:] = [w for w in watched if w is not self] + [leaf]
@@ -135,7 +137,7 @@ def fill_value(value: Any, row: Row, on_error: OnError | None = None) -> Any:
     if type(value) is Leaf:
         text = row[value.column]
         if text is None:
-            return value.null
+            return value.missing if value.null is None else value.null
         try:
             return value.reader.read(text)
         except Exception as error:
@@ -151,7 +153,9 @@ def fill_value(value: Any, row: Row, on_error: OnError | None = None) -> Any:
 
 def fill(template: Record, row: Row, on_error: OnError | None = None) -> Record:
     """The record that `template` and `row` stand for."""
+    follows = template.follows
     return template.replace(
+        follows=None if follows is None else fill(follows, row, on_error),
         key=fill_value(template.key, row, on_error),
         value=fill_value(template.value, row, on_error),
         headers=tuple(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from pycdc.errors import PycdcError, RecordError
-from pycdc.model.record import Record
+from pycdc.model.record import Header, Record
 from pycdc.model.template import NeedsValue
 from pycdc.plugins.contracts import Transform
 
@@ -23,12 +23,17 @@ class Link(msgspec.Struct, frozen=True):
     negate: bool = False
     name: str = ""
 
+    def applies(self, record: Record) -> bool:
+        """Whether the transform is to see this record."""
+        return self.predicate is None or self.predicate(record) is not self.negate
+
 
 class Chain:
     """Transforms in order; a record that one of them drops is gone."""
 
     def __init__(self, links: Sequence[Link] = ()) -> None:
         self.links = tuple(links)
+        self._shares = any(_in_place(link) for link in links)
 
     @property
     def moves_only(self) -> bool:
@@ -37,9 +42,11 @@ class Chain:
 
     def apply(self, record: Record) -> Record | None:
         """The record after every transform, or None when one dropped it."""
+        if record.follows is not None and self._shares:
+            record = record.replace(headers=(*record.headers, *self._given(record.follows)), follows=None)
         for link in self.links:
             try:
-                if link.predicate is not None and link.predicate(record) is link.negate:
+                if not link.applies(record):
                     continue
                 changed = link.transform.apply(record)
             except RecordError as error:
@@ -58,3 +65,28 @@ class Chain:
                 return None
             record = changed
         return record
+
+    def _given(self, delete: Record) -> tuple[Header, ...]:
+        """Headers that transforms add to `delete`, and so, in Connect, to the tombstone that was made with it.
+
+        The two share one object there, until a transform makes a new record.
+        """
+        given: list[Header] = []
+        for link in self.links:
+            if not link.applies(delete):
+                continue
+            changed = link.transform.apply(delete)
+            if changed is None:
+                break
+            if _in_place(link):
+                given += changed.headers[len(delete.headers) :]
+                if changed.value is delete.value:
+                    delete = changed
+                    continue
+            if changed is not delete:
+                break
+        return tuple(given)
+
+
+def _in_place(link: Link) -> bool:
+    return getattr(link.transform, "adds_headers_in_place", False)

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Protocol, Union, runtime_checkable
 import msgspec
 
 from pycdc.config.definition import ConfigDef
+from pycdc.errors import PycdcError
 from pycdc.model.change import Changes, Rows
 from pycdc.model.record import Record
 from pycdc.model.schema import Schema
@@ -258,6 +259,8 @@ class Transform(Protocol):
     #: It may be traced over a template: it moves, names or drops fields, changes a leaf's value only through
     #: `Leaf.mapped`, and looks at a value only so that a Leaf there raises NeedsValue (`isinstance` does not).
     moves_only: ClassVar[bool]
+    # Optional: adds_headers_in_place: ClassVar[bool]. The original adds headers to the record that it is given, which
+    # a tombstone made with it then has too (plan.chain); others give a new record its own headers.
 
     def __init__(self, settings: ConfigDef) -> None: ...
 
@@ -311,6 +314,17 @@ class SinkContext(msgspec.Struct):
     task_id: str
     #: The id that tells a topic from one of the same name before or after it; empty where it is not known.
     topic_id: Callable[[str], Awaitable[str]] = no_topic_id
+    #: A row that the target refuses is left out and told in `Sink.refused`; else it ends the flush.
+    tolerant: bool = False
+
+
+class RefusedRow(msgspec.Struct, frozen=True):
+    """A record that was left out: its place in Kafka, and why."""
+
+    topic: str
+    partition: int | None
+    offset: int
+    error: PycdcError
 
 
 class Written(msgspec.Struct):
@@ -330,11 +344,17 @@ class Sink(Protocol):
     config: ClassVar[type[ConfigDef]]
     #: By target table.
     written: Mapping[str, Written]
+    #: What `put` and `flush` left out since they were told to be tolerant; whoever reads it empties it.
+    refused: list[RefusedRow]
+    #: Writes that were tried again, since the start.
+    retries: int
+    #: Seconds that a record may wait for others to be written with; what a write costs decides.
+    linger: float
 
     async def open(self, context: SinkContext) -> None: ...
 
     def put(self, records: Sequence[Record]) -> None:
-        """Take records into the buffers. Raises SinkError for a bad record."""
+        """Take records into the buffers, all or none. Raises SinkError for a bad record, unless it is tolerated."""
 
     async def flush(self, position: Offset | None = None) -> None:
         """Write everything put so far. On return it is durable, with `position` where the target keeps it."""
@@ -343,6 +363,34 @@ class Sink(Protocol):
         """The position stored by the last `flush`, for targets that keep one (`pycdc run`)."""
 
     async def close(self) -> None: ...
+
+
+#: Topic and partition.
+Partition = tuple[str, int]
+
+
+@runtime_checkable
+class PositionedSink(Protocol):
+    """What a sink may offer besides: positions in Kafka kept in the target, written with the rows they cover.
+
+    With them a record is written exactly once: after whatever failure reading goes on where the target's rows end.
+    """
+
+    @property
+    def keeps_positions(self) -> bool:
+        """Whether it was asked to; then `flush_to` stands for `flush`."""
+
+    async def claim(self, partitions: Sequence[Partition]) -> Mapping[Partition, int]:
+        """Take the partitions over from whoever wrote them, who cannot any more, and tell where each goes on.
+
+        Those of which nothing is stored are missing from the answer.
+        """
+
+    async def flush_to(self, positions: Mapping[Partition, int]) -> None:
+        """Write everything put so far, with the next offset of each partition, all or nothing.
+
+        Raises SinkError when another writer has claimed one of them.
+        """
 
 
 @runtime_checkable

@@ -65,6 +65,8 @@ class Plan:
     name: str
     #: `connector.class`, written out.
     connector_class: str
+    #: Converters' and transforms' classes, written out, by key: key.converter, transforms.<alias>.
+    classes: Mapping[str, str]
     settings: ConfigDef = field(repr=False)
     #: Connect's own keys of the connector, and the worker's.
     connector: ConnectorConfig = field(repr=False)
@@ -102,6 +104,7 @@ class SinkPlan(Plan):
     """A sink connector, ready to be opened."""
 
     make_sink: Callable[[], Sink]
+    connector: SinkConnectorConfig = field(repr=False)
     topics: tuple[str, ...]
     topics_regex: str | None
 
@@ -193,6 +196,7 @@ class _Join:
         if self._plugin is not None:
             definition = config_of(self._plugin, self.class_name)
             self.settings = self._parse(definition)
+        self.classes: dict[str, str] = {}
         self.converters = {name: self._converter(name) for name in _CONVERTERS}
         self.predicates = dict(self._predicates())
         self.steps = tuple(self._steps())
@@ -238,6 +242,7 @@ class _Join:
         return {
             "name": self.connector.name,
             "connector_class": self.class_name,
+            "classes": self.classes,
             "settings": self.settings,
             "connector": self.connector,
             "worker": self.worker,
@@ -351,6 +356,7 @@ class _Join:
         plugin = self._load(registry.CONVERTER, key, name)
         if plugin is None:
             return None
+        self.classes[key] = registry.canonical(registry.CONVERTER, name)
         self._drop_other_layers_options(key)
         known = len(self.faults)
         settings = self._parse(plugin.config, key + ".", ("plugin.version",))
@@ -401,9 +407,10 @@ class _Join:
         if name is None:
             self.faults.append(Fault(prefix + "type", f"is required: the {kind}'s class"))
         plugin = None if name is None else self._load(kind, prefix + "type", name)
-        if plugin is None:
+        if plugin is None or name is None:
             self._prefixes.append(prefix)
             return None
+        self.classes[prefix.rstrip(".")] = registry.canonical(kind, name)
         known = len(self.faults)
         settings = self._parse(plugin.config, prefix, extra)
         return plugin(settings) if len(self.faults) == known else None

@@ -48,6 +48,7 @@ TABLE: Final[Mapping[Kind, Mapping[str, str]]] = {
     },
     SINK: {
         "io.confluent.connect.jdbc.JdbcSinkConnector": _POSTGRES_SINK,
+        "io.aiven.connect.jdbc.JdbcSinkConnector": _POSTGRES_SINK,
         "io.debezium.connector.jdbc.JdbcSinkConnector": _POSTGRES_SINK,
         "jdbc-sink": _POSTGRES_SINK,
         "com.clickhouse.kafka.connect.ClickHouseSinkConnector": _CLICKHOUSE_SINK,

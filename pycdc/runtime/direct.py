@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from pycdc.errors import PycdcError
+from pycdc.model.lsn import format_lsn
 from pycdc.model.record import Record
 from pycdc.model.template import Leaf, fill
 from pycdc.plan import Chain, Link
@@ -34,15 +35,17 @@ log = structlog.get_logger(__name__)
 
 _WRITE_RECORDS = 10_000
 _MOST_RECORDS = 30_000
-_WRITE_AGE = 0.1
 _STOP_LIMIT = 6.0
 
 
 class DirectPipeline:
     """One source, one sink, one process."""
 
-    def __init__(self, name: str, source: Source, sink: Sink, chain: Chain, health: Health, metrics: SourceMetrics) -> None:
+    def __init__(
+        self, name: str, source: Source, sink: Sink, chain: Chain, health: Health, metrics: SourceMetrics, *, tolerant: bool = False
+    ) -> None:
         self.name = name
+        self._tolerant = tolerant
         self._source, self._sink, self._chain = source, sink, chain
         self._health, self._metrics = health, metrics
         self._context = SourceContext(name, "0", self._load, self._store, self._settle)
@@ -57,7 +60,7 @@ class DirectPipeline:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop` is set, the source is done, or a fault ends it (raised)."""
-        await self._sink.open(SinkContext(self.name, "0"))
+        await self._sink.open(SinkContext(self.name, "0", tolerant=self._tolerant))
         listening: asyncio.Task[None] | None = None
         try:
             await self._source.open(self._context)
@@ -87,7 +90,7 @@ class DirectPipeline:
             while not stop.is_set():
                 reading = reading or asyncio.ensure_future(self._source.read())
                 waits: set[asyncio.Future[Any]] = {reading, stopping} | ({self._write} if self._write else set())
-                await asyncio.wait(waits, timeout=_WRITE_AGE, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait(waits, timeout=self._sink.linger, return_when=asyncio.FIRST_COMPLETED)
                 if reading.done():
                     batch, reading = reading.result(), None
                     if batch is None:
@@ -140,7 +143,7 @@ class DirectPipeline:
             await self._finish()
         age = time.monotonic() - self._since
         if self._write is None and (
-            self._buffered >= _WRITE_RECORDS or ((self._buffered or self._position is not None) and age >= _WRITE_AGE)
+            self._buffered >= _WRITE_RECORDS or ((self._buffered or self._position is not None) and age >= self._sink.linger)
         ):
             self._begin()
 
@@ -151,6 +154,10 @@ class DirectPipeline:
 
     async def _flush(self, position: Offset | None) -> None:
         await self._sink.flush(position)
+        for row in self._sink.refused:
+            self._metrics.errors += 1
+            log.error("a row is left out", what=row.error.what, cause=row.error.cause, topic=row.topic, lsn=format_lsn(row.offset >> 64))
+        self._sink.refused.clear()
         if position is not None:
             await self._source.confirm(position)
             self._health.lsn = self._metrics.confirmed_lsn = int(position.get("lsn_commit") or position.get("lsn") or 0)
@@ -185,7 +192,7 @@ async def run_direct(source_plan: SourcePlan, sink_plan: SinkPlan, *, http: str 
     chain = Chain(
         [Link(s.transform, s.predicate, s.negate, s.name) for s in (*source_plan.transforms, *sink_plan.transforms)]
     )
-    pipeline = DirectPipeline(f"{source_plan.name}/{sink_plan.name}", source, sink_plan.make_sink(), chain, health, metrics)
+    pipeline = DirectPipeline(f"{source_plan.name}/{sink_plan.name}", source, sink_plan.make_sink(), chain, health, metrics, tolerant=sink_plan.connector.tolerance == "all")
     async with serving(http, health, metrics):
         try:
             await pipeline.run(stop)

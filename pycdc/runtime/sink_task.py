@@ -2,8 +2,8 @@
 
 While one batch is written the next is read and decoded. A position is committed when the write that holds
 everything before it has ended, and never else; a revocation waits for the write under way, and every write
-has a deadline well before the group would give the partitions away (DESIGN rule 11). A record that cannot be
-decoded or written stops the task with its place, its position untouched.
+has a deadline well before the group would give the partitions away (DESIGN rule 11). What becomes of a record
+that cannot be decoded or written is `refused`'s: it is settled before a position behind it is committed.
 
 Two ways lead into the sink. The plain one makes a Record of each message, runs the transforms and hands it
 over. Messages that no transform wants, that need no header and whose converter and sink offer it
@@ -21,22 +21,24 @@ from collections.abc import Sequence
 from itertools import repeat
 from operator import contains
 from types import NoneType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import structlog
 
-from pycdc.errors import PycdcError, RecordError, SinkError
-from pycdc.model.change import Changes, place
+from pycdc.errors import BadRow, PycdcError, SinkError
+from pycdc.model.change import Changes
 from pycdc.model.envelope import CREATE, DELETE, HEADER_UNAVAILABLE, PLACEHOLDER, READ, UPDATE
 from pycdc.model.record import Header, Record
 from pycdc.plan import Chain, Link
-from pycdc.plugins.contracts import ChangeSink, Converter, RowReader, Sink, SinkContext
+from pycdc.plugins.contracts import ChangeSink, Converter, PositionedSink, RowReader, Sink, SinkContext
 from pycdc.runtime.health import Health
 from pycdc.runtime.http import serving
+from pycdc.runtime.refused import Policy, RefusedRecords, Stage, StageError, at_stage, by_the_sink, place_of
 from pycdc.telemetry.metrics import SinkMetrics
 
 if TYPE_CHECKING:
     from pycdc.kafka.consumer import GroupConsumer, Messages
+    from pycdc.kafka.dead_letters import DeadLetterQueue
     from pycdc.plugins.join import SinkPlan
 
 log = structlog.get_logger(__name__)
@@ -47,28 +49,46 @@ _POLL_RECORDS = 1000
 #: Records, and bytes of their messages, buffered before a write begins; reading waits at twice as many.
 _WRITE_RECORDS = 10_000
 _WRITE_BYTES = 8 << 20
-#: Longest wait of a buffered record, seconds.
-_WRITE_AGE = 0.2
 _STOP_LIMIT = 6.0
 _LAG_EVERY = 1.0
+
+#: The header converter that no header can break.
+_SIMPLE: Final = "org.apache.kafka.connect.storage.SimpleHeaderConverter"
 
 _ROW_OPS: Final = frozenset((CREATE, READ, UPDATE, DELETE))
 #: The placeholder as it may stand in a message; a column of type bytes has it in base64 in JSON.
 _PLACEHOLDERS: Final = (PLACEHOLDER.encode(), b64encode(PLACEHOLDER.encode()).rstrip(b"="))
 
 
+class Steps(NamedTuple):
+    """What a message goes through, each with the name of its class for errors."""
+
+    key: Converter
+    value: Converter
+    links: Sequence[tuple[str, Chain]] = ()
+    key_class: str = ""
+    value_class: str = ""
+    #: None: nobody looks at headers, but for pycdc's own.
+    header: Converter | None = None
+    header_class: str = ""
+
+
 class SinkTask:
     """One sink connector's task in this process."""
 
     def __init__(
-        self, plan_name: str, consumer: GroupConsumer, sink: Sink, key: Converter, value: Converter, chain: Chain,
-        health: Health, metrics: SinkMetrics,
+        self, plan_name: str, consumer: GroupConsumer, sink: Sink, steps: Steps, refused: RefusedRecords, health: Health, metrics: SinkMetrics,
     ) -> None:  # fmt: skip
         self.name = plan_name
         self._consumer = consumer
         self._sink = sink
-        self._key, self._value, self._chain = key, value, chain
-        self._columns = _columns(sink, key, value, chain)
+        self._steps = steps
+        self._refused = refused
+        #: Messages taken and not written yet, where a dead letter may be made of them; records that failed before the sink.
+        self._originals: list[Messages] = []
+        self._failures: list[tuple[StageError, Messages, int]] = []
+        self._columns = _columns(sink, steps)
+        self._positioned = sink if isinstance(sink, PositionedSink) and sink.keeps_positions else None
         self._health, self._metrics = health, metrics
         metrics.buffered_limit = 2 * _WRITE_BYTES
         self._positions: dict[tuple[str, int], int] = {}
@@ -81,8 +101,9 @@ class SinkTask:
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop` is set or a fault ends it (raised)."""
         try:
-            await self._sink.open(SinkContext(self.name, "0", self._consumer.topic_id))
-            await self._consumer.start(self._settle)
+            await self._refused.start()
+            await self._sink.open(SinkContext(self.name, "0", self._consumer.topic_id, self._refused.tolerant))
+            await self._consumer.start(self._settle, self._positioned.claim if self._positioned is not None else None)
             self._health.delivering(snapshot=False)
             while not stop.is_set():
                 await self._step()
@@ -97,15 +118,18 @@ class SinkTask:
                     await self._write
             await self._consumer.stop()
             await self._sink.close()
+            await self._refused.stop()
 
     async def _step(self) -> None:
-        for messages in await self._consumer.poll(_POLL_RECORDS, _POLL_MS):
-            self._take(messages)
+        # what is buffered is due by its own time, whether or not more comes
+        wait = min(_POLL_MS, int(self._sink.linger * 1000)) if self._records and self._write is None else _POLL_MS
+        for messages in await self._consumer.poll(_POLL_RECORDS, wait):
+            await self._take(messages)
         await asyncio.sleep(0)  # a poll that had its records at hand has not let the write under way go on
         if self._write is not None and self._write.done():
             await self._finish()
         full = self._records >= _WRITE_RECORDS or self._bytes >= _WRITE_BYTES
-        if self._write is None and (full or (self._records and time.monotonic() - self._since >= _WRITE_AGE)):
+        if self._write is None and (full or (self._records and time.monotonic() - self._since >= self._sink.linger)):
             self._begin()
         elif self._records >= 2 * _WRITE_RECORDS or self._bytes >= 2 * _WRITE_BYTES:
             await self._finish()
@@ -114,9 +138,17 @@ class SinkTask:
 
     # ---- records into the sink
 
-    def _take(self, messages: Messages) -> None:
-        if self._columns is None or not self._columns.take(messages):
-            self._sink.put([r for i in range(len(messages)) if (r := self._record(messages, i)) is not None])
+    async def _take(self, messages: Messages) -> None:
+        if self._refused.wants_originals:
+            self._originals.append(messages)
+        try:
+            if self._columns is None or not self._columns.take(messages):
+                self._sink.put(self._records_of(messages))
+        except BadRow as error:
+            await self._tell_refused(error, self._originals)
+            raise
+        if self._failures and not self._refused.tolerant:
+            await self._refused.refuse(*self._failures[0])
         if not self._records:
             self._since = time.monotonic()
         size = sum(map(len, filter(None, messages.values))) + sum(map(len, filter(None, messages.keys)))
@@ -129,46 +161,84 @@ class SinkTask:
         m.batches += 1
         m.buffered_bytes = self._bytes
 
+    def _records_of(self, messages: Messages) -> list[Record]:
+        """The records of the messages; those that fail stand in `_failures`, up to the first when none is tolerated."""
+        records = []
+        for index in range(len(messages)):
+            try:
+                record = self._record(messages, index)
+            except StageError as failure:
+                self._failures.append((failure, messages, index))
+                if not self._refused.tolerant:
+                    break
+                continue
+            if record is not None:
+                records.append(record)
+        return records
+
     def _record(self, messages: Messages, index: int) -> Record | None:
-        """Decode and transform one message. Raises RecordError with its place."""
-        topic, offset = messages.topic, messages.offsets[index]
-        try:
-            key_schema, key = self._key.read(topic, messages.keys[index])
-            value_schema, value = self._value.read(topic, messages.values[index])
-            record = Record(
-                topic=topic, key_schema=key_schema, key=key, value_schema=value_schema, value=value,
-                headers=_headers(messages.headers[index]), partition=messages.partition,
-                timestamp=messages.timestamps[index], offset=offset,
-            )  # fmt: skip
-            return self._chain.apply(record) if self._chain.links else record
-        except PycdcError as error:
-            error.where = place(topic, messages.partition, offset)
-            raise
-        except Exception as error:
-            raise RecordError(
-                "a record cannot be transformed", cause=type(error).__name__, where=place(topic, messages.partition, offset)
-            ) from error
+        """Decode and transform one message. Raises StageError."""
+        steps, topic, offset, where = self._steps, messages.topic, messages.offsets[index], place_of(messages, index)
+        key_schema, key = at_stage(Stage.KEY_CONVERTER, steps.key_class, where, steps.key.read, topic, messages.keys[index])
+        value_schema, value = at_stage(Stage.VALUE_CONVERTER, steps.value_class, where, steps.value.read, topic, messages.values[index])
+        headers = _headers(messages.headers[index])
+        if steps.header is not None:
+            read = steps.header.read
+            headers = tuple(
+                Header(name, *at_stage(Stage.HEADER_CONVERTER, steps.header_class, where, read, topic, data))
+                for name, data in messages.headers[index]
+            )
+        record = Record(
+            topic=topic, key_schema=key_schema, key=key, value_schema=value_schema, value=value, headers=headers,
+            partition=messages.partition, timestamp=messages.timestamps[index], offset=offset,
+        )  # fmt: skip
+        for class_name, link in steps.links:
+            changed: Record | None = at_stage(Stage.TRANSFORMATION, class_name, where, link.apply, record)
+            if changed is None:
+                return None
+            record = changed
+        return record
 
     # ---- writes
 
     def _begin(self) -> None:
         positions, self._positions, self._records, self._bytes = self._positions, {}, 0, 0
-        self._write = asyncio.ensure_future(self._flush(positions))
+        originals, self._originals = self._originals, []
+        failures, self._failures = self._failures, []
+        self._write = asyncio.ensure_future(self._flush(positions, originals, failures))
 
-    async def _flush(self, positions: dict[tuple[str, int], int]) -> None:
+    async def _flush(
+        self, positions: dict[tuple[str, int], int], originals: list[Messages], failures: list[tuple[StageError, Messages, int]]
+    ) -> None:
         began, limit = time.monotonic(), self._consumer.write_limit
         try:
             async with asyncio.timeout(limit):
-                await self._sink.flush()
+                await (self._sink.flush() if self._positioned is None else self._positioned.flush_to(positions))
+        except BadRow as error:
+            await self._tell_refused(error, originals)
+            raise
         except TimeoutError:
             raise SinkError(
                 f"a write took longer than {limit:.0f} s", cause="the group would give its partitions to another member",
                 hint="look at what the target waits for; consumer.override.session.timeout.ms raises the limit",
             ) from None  # fmt: skip
+        for failure, messages, index in failures:
+            await self._refused.refuse(failure, messages, index)
+        refused = list(self._sink.refused)
+        self._sink.refused.clear()
+        for row in refused:
+            await self._refused.refuse(by_the_sink(row.error), *_original(originals, (row.topic, row.partition, row.offset)))
+        await self._refused.settle()
         await self._consumer.commit(positions)
+        self._metrics.errors += len(failures) + len(refused)
         self._metrics.flushes += 1
         self._metrics.flush_ms += int((time.monotonic() - began) * 1000)
         self._metrics.last_flush_ms = time.time_ns() // 1_000_000
+
+    async def _tell_refused(self, error: BadRow, originals: list[Messages]) -> None:
+        """A row that ends the task: the dead letter queue has it all the same."""
+        if error.record is not None:
+            await self._refused.refuse(by_the_sink(error), *_original(originals, error.record))
 
     async def _finish(self) -> None:
         """Wait for the write under way; its fault is raised here."""
@@ -177,6 +247,8 @@ class SinkTask:
             return
         await write
         written = self._sink.written
+        self._metrics.retries = self._sink.retries
+        self._metrics.written_by_table = {t: w.upserts + w.deletes for t, w in written.items()}
         self._metrics.upserts = sum(w.upserts for w in written.values())
         self._metrics.deletes = sum(w.deletes for w in written.values())
         for table, w in written.items():
@@ -224,8 +296,9 @@ class _Columns:
         return True
 
 
-def _columns(sink: Sink, key: Converter, value: Converter, chain: Chain) -> _Columns | None:
-    if chain.links or not (isinstance(sink, ChangeSink) and sink.takes_changes):
+def _columns(sink: Sink, steps: Steps) -> _Columns | None:
+    key, value = steps.key, steps.value
+    if steps.links or steps.header is not None or not (isinstance(sink, ChangeSink) and sink.takes_changes):
         return None
     return _Columns(sink, key, value) if isinstance(key, RowReader) and isinstance(value, RowReader) else None
 
@@ -235,6 +308,15 @@ def _are_rows(ops: Sequence[str], rows: Sequence[object]) -> bool:
     if not _ROW_OPS.issuperset(ops) or not {dict, NoneType}.issuperset(map(type, rows)):
         return False
     return (DELETE not in ops and None not in rows) or [op == DELETE for op in ops] == [r is None for r in rows]
+
+
+def _original(originals: Sequence[Messages], record: tuple[str, int | None, int]) -> tuple[Messages | None, int]:
+    """Where the record is among the messages at hand."""
+    topic, partition, offset = record
+    for messages in originals:
+        if (messages.topic, messages.partition) == (topic, partition) and messages.offsets and messages.offsets[0] <= offset <= messages.offsets[-1]:
+            return messages, messages.offsets.index(offset)
+    return None, 0
 
 
 def _headers(raw: Sequence[tuple[str, bytes | None]]) -> tuple[Header, ...]:
@@ -253,11 +335,35 @@ async def run_sink(plan: SinkPlan, *, http: str | None, stop: asyncio.Event) -> 
     consumer = GroupConsumer(
         plan.consumer, group=plan.group, topics=plan.topics, pattern=plan.topics_regex, client_id=f"connector-consumer-{plan.name}-0"
     )
-    chain = Chain([Link(s.transform, s.predicate, s.negate, s.name) for s in plan.transforms])
-    task = SinkTask(plan.name, consumer, plan.make_sink(), plan.key_converter, plan.value_converter, chain, health, metrics)
+    links = [
+        (plan.classes[f"transforms.{s.name}"], Chain([Link(s.transform, s.predicate, s.negate, s.name)])) for s in plan.transforms
+    ]
+    header_class = plan.classes["header.converter"]
+    looked_at = bool(links) or header_class != _SIMPLE
+    steps = Steps(
+        plan.key_converter, plan.value_converter, links, plan.classes["key.converter"], plan.classes["value.converter"],
+        plan.header_converter if looked_at else None, header_class,
+    )  # fmt: skip
+    refused = RefusedRecords(plan.name, _policy(plan), _dead_letters(plan), metrics)
+    task = SinkTask(plan.name, consumer, plan.make_sink(), steps, refused, health, metrics)
     async with serving(http, health, metrics):
         try:
             await task.run(stop)
         except PycdcError as error:
             health.failed(error)
             raise
+
+
+def _policy(plan: SinkPlan) -> Policy:
+    c = plan.connector
+    return Policy(c.tolerance == "all", c.log_errors, c.dlq_headers)
+
+
+def _dead_letters(plan: SinkPlan) -> DeadLetterQueue | None:
+    from pycdc.kafka.dead_letters import DeadLetterQueue
+
+    if not plan.connector.dlq_topic:
+        return None
+    return DeadLetterQueue(
+        plan.connector.dlq_topic, plan.connector.dlq_replication, plan.producer, plan.admin, client_id=f"connector-dlq-producer-{plan.name}-0"
+    )

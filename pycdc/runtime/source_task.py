@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from pycdc.errors import ConnectionLost, PycdcError, RecordError, ServerError
+from pycdc.errors import PycdcError, RecordError, ServerError
 from pycdc.kafka.murmur2 import PrefixHash
 from pycdc.model.envelope import OP
 from pycdc.model.ledger import Ledger

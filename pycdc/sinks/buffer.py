@@ -40,13 +40,14 @@ class Buffer:
 
         Raises BadRow when a key lacks a column.
         """
-        self.changes.append(changes)
         if changes.truncate:
+            self.changes.append(changes)
             self.rows.clear()
             self.partial.clear()
             self.truncate = True
             return
         keys = self._identities(changes, key_columns)
+        self.changes.append(changes)
         entries = zip(changes.rows, repeat(changes), range(len(changes.rows)))
         if changes.partial:
             for key, entry in zip(keys, entries, strict=True):
@@ -71,7 +72,7 @@ class Buffer:
         """One per change, equal for changes of the same row."""
         if not key_columns:
             known = len(self.rows) + len(self.partial)
-            return list(range(known, known + len(changes)))
+            return [(None, n) for n in range(known, known + len(changes))]  # like no key's values
         rows: Iterable[Any] = changes.keys
         if None in changes.keys:
             rows = [k if k is not None else r for k, r in zip(changes.keys, changes.rows, strict=True)]
@@ -91,8 +92,8 @@ def _identity(changes: Changes, index: int, key_columns: Sequence[str]) -> Any:
     known: Mapping[str, Any] = (changes.rows[index] or {}) | (changes.keys[index] or {})
     missing = [c for c in key_columns if c not in known]
     if missing:
-        raise BadRow(
-            f"a record lacks the key column {', '.join(missing)}", where=changes.where(index),
+        raise BadRow.of(
+            changes.record(index), f"a record lacks the key column {', '.join(missing)}", where=changes.where(index),
             cause="neither its key nor its value has it", hint="look at primary.key.fields (pk.fields) and primary.key.mode (pk.mode)",
         )  # fmt: skip
     return known[key_columns[0]] if len(key_columns) == 1 else tuple(known[c] for c in key_columns)

@@ -7,7 +7,7 @@ can take a placeholder for a value. Heartbeats, transaction records and the like
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
 from typing import Any, Final
 
@@ -40,6 +40,7 @@ class _Change(msgspec.Struct):
 
     record: Record
     source: dict[str, Any]
+    key_schema: Schema | None
     key: Values | None
     values: Values | None
     row_schema: Schema | None
@@ -47,23 +48,27 @@ class _Change(msgspec.Struct):
     truncate: bool = False
 
 
-def changes_of(records: Iterable[Record]) -> Iterator[Changes]:
+#: A record's key and its schema. Raises BadRow.
+KeyOf = Callable[[Record], tuple[Schema | None, Values | None]]
+
+
+def changes_of(records: Iterable[Record], key_of: KeyOf | None = None) -> Iterator[Changes]:
     """What `records` stand for, in order; neighbours of a kind together. Raises BadRow when one is no struct."""
-    for _, group in groupby(_single(records), _kind):
+    for _, group in groupby(_single(records, key_of or record_key), _kind):
         same = list(group)
         first = same[0]
         yield Changes(
-            first.record.topic, first.source, first.record.key_schema, first.row_schema, [c.key for c in same],
+            first.record.topic, first.source, first.key_schema, first.row_schema, [c.key for c in same],
             [] if first.truncate else [c.values for c in same], first.record.partition, [c.record.offset for c in same],
             first.partial, first.truncate,
         )  # fmt: skip
 
 
-def _single(records: Iterable[Record]) -> Iterator[_Change]:
+def _single(records: Iterable[Record], key_of: KeyOf) -> Iterator[_Change]:
     """Change by change. The tombstone right behind its delete is left out: it would part the neighbours."""
     last: _Change | None = None
     for record in records:
-        change = _change_of(record)
+        change = _change_of(record, key_of)
         if change is None:
             continue
         if record.value is None and last is not None and last.values is None and (last.record.topic, last.key) == (record.topic, change.key):
@@ -76,40 +81,39 @@ def _kind(change: _Change) -> tuple[Any, ...]:
     """What changes must share to stand together."""
     r, s = change.record, change.source
     table = (r.topic, r.partition, s.get("db"), s.get("schema"), s.get("table"))
-    return (*table, id(r.key_schema), id(change.row_schema), change.partial, change.truncate)
+    return (*table, id(change.key_schema), id(change.row_schema), change.partial, change.truncate)
 
 
-def _change_of(record: Record) -> _Change | None:
+def _change_of(record: Record, key_of: KeyOf) -> _Change | None:
     """None when it is no change, or repeats one (a tombstone behind a delete)."""
     value = record.value
     if value is None:
         # an unwrapped delete, or the tombstone behind an envelope's delete: deleting twice is the same
-        return None if record.key is None else _Change(record, {}, _struct(record, record.key), None, None)
+        return None if record.key is None else _Change(record, {}, *key_of(record), None, None)
     if not isinstance(value, dict):
-        raise BadRow("a record's value is no struct", where=where(record), cause=f"it is a {type(value).__name__}")
+        raise BadRow.of(_record(record), "a record's value is no struct", where=where(record), cause=f"it is a {type(value).__name__}")
     if OP in value and SOURCE in value:
-        return _from_envelope(record, value)
+        return _from_envelope(record, value, key_of)
     if record.value_schema is not None and (record.value_schema.name or "").startswith("io.debezium.connector.common."):
         return None
     values, partial = _known(record, value)
-    return _Change(record, {}, _struct(record, record.key), values, record.value_schema, partial)
+    return _Change(record, {}, *key_of(record), values, record.value_schema, partial)
 
 
-def _from_envelope(record: Record, value: dict[str, Any]) -> _Change | None:
+def _from_envelope(record: Record, value: dict[str, Any], key_of: KeyOf) -> _Change | None:
     op, source = value[OP], value[SOURCE] or {}
     if op not in _ROW_OPS:
         return None
-    key = _struct(record, record.key)
     schema = record.value_schema.field(AFTER) if record.value_schema is not None else None
     if op == TRUNCATE:
-        return _Change(record, source, None, None, schema, truncate=True)
+        return _Change(record, source, None, None, None, schema, truncate=True)
     if op == DELETE:
-        return _Change(record, source, key, None, schema)
+        return _Change(record, source, *key_of(record), None, schema)
     after = value.get(AFTER)
     if not isinstance(after, dict):
-        raise BadRow("an event has no row", where=where(record), cause=f"op {op} with after of type {type(after).__name__}")
+        raise BadRow.of(_record(record), "an event has no row", where=where(record), cause=f"op {op} with after of type {type(after).__name__}")
     values, partial = _known(record, after)
-    return _Change(record, source, key, values, schema, partial)
+    return _Change(record, source, *key_of(record), values, schema, partial)
 
 
 def _known(record: Record, row: Values) -> tuple[Values, bool]:
@@ -127,10 +131,16 @@ def _is_placeholder(value: Any) -> bool:
     return type(value) in (str, bytes, list) and value in _UNAVAILABLE
 
 
-def _struct(record: Record, key: Any) -> Values | None:
+def record_key(record: Record) -> tuple[Schema | None, Values | None]:
+    """The record's own key, which has to be a struct."""
+    key = record.key
     if key is None or isinstance(key, dict):
-        return key
-    raise BadRow("a record's key is no struct", where=where(record), cause=f"it is a {type(key).__name__}")
+        return record.key_schema, key
+    raise BadRow.of(_record(record), "a record's key is no struct", where=where(record), cause=f"it is a {type(key).__name__}")
+
+
+def _record(record: Record) -> tuple[str, int | None, int]:
+    return record.topic, record.partition, record.offset
 
 
 def where(record: Record) -> str:

@@ -63,7 +63,7 @@ def keys_alike(entries: Sequence[Entry], columns: tuple[str, ...]) -> list[Part]
     keyless = next((e for e in entries if e[1].keys[e[2]] is None), None)
     if not columns or keyless is not None:
         _, changes, index = keyless or entries[0]
-        raise BadRow("a delete without key", where=changes.where(index), hint="give the table a primary key")
+        raise BadRow.of(changes.record(index), "a delete without key", where=changes.where(index), hint="give the table a primary key")
     return [
         part_of(columns, [e[1].keys[e[2]] for e in same], same, schema)  # type: ignore[misc]
         for schema, same in by(entries, lambda e: e[1].key_schema)
@@ -128,8 +128,8 @@ def unwritable(
             if value is not None:
                 write(column, [value], schema)
         except UNWRITABLE as of_this:
-            return BadRow(
-                f"a value cannot be written to column {column} of {table}", where=changes.where(index),
+            return BadRow.of(
+                changes.record(index), f"a value cannot be written to column {column} of {table}", where=changes.where(index),
                 cause=f"a {type(value).__name__} for type {kind}: {_why(of_this)}",
             )  # fmt: skip
     return BadRow(f"a value cannot be written to column {column} of {table}", cause=_why(error))

@@ -104,6 +104,7 @@ class SinkMetrics:
     deletes: int = 0
     errors: int = 0
     skipped: int = 0
+    dead_letters: int = 0
     retries: int = 0
     flushes: int = 0
     flush_ms: int = 0
@@ -111,6 +112,8 @@ class SinkMetrics:
     buffered_limit: int = 0
     last_flush_ms: int = 0
     assigned_partitions: int = 0
+    #: Rows written and deleted, by target table.
+    written_by_table: dict[str, int] = field(default_factory=dict)
     #: Records between the end of a topic and what is committed, by topic.
     lag_by_topic: dict[str, int] = field(default_factory=dict)
 
@@ -184,6 +187,7 @@ _SINK_COUNTERS: Final = (
     ("pycdc_sink_deletes", "deletes", "Rows deleted."),
     ("pycdc_sink_errors", "errors", "Records that could not be written."),
     ("pycdc_sink_skipped", "skipped", "Records that were skipped on purpose."),
+    ("pycdc_sink_dead_letters", "dead_letters", "Records written to the dead letter queue."),
     ("pycdc_sink_retries", "retries", "Writes that were tried again."),
     ("pycdc_sink_flushes", "flushes", "Writes that have ended."),
     ("pycdc_sink_flush_milliseconds", "flush_ms", "Time spent in writes."),
@@ -221,6 +225,7 @@ class Exposition:
         if sinks:
             yield from _families(sinks, _SINK_COUNTERS, _SINK_GAUGES)
             yield _lag(sinks)
+            yield _written(sinks)
 
 
 def _families(
@@ -286,4 +291,14 @@ def _lag(sinks: list[SinkMetrics]) -> Metric:
     for s in sinks:
         for topic, lag in s.lag_by_topic.items():
             metric.add_metric((s.connector, topic), lag)
+    return metric
+
+
+def _written(sinks: list[SinkMetrics]) -> Metric:
+    from prometheus_client.core import CounterMetricFamily
+
+    metric = CounterMetricFamily("pycdc_sink_table_rows", "Rows written and deleted in a table.", labels=("connector", "table"))
+    for s in sinks:
+        for table, rows in s.written_by_table.items():
+            metric.add_metric((s.connector, table), rows)
     return metric

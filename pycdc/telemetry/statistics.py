@@ -19,7 +19,7 @@ _MIDDLE: Final = 2 / (1 + (1 + _ACCURACY) / (1 - _ACCURACY))
 class Statistics:
     """Over integers of at least 0. Memory grows with the logarithm of the largest one."""
 
-    __slots__ = ("_buckets", "_sum", "count", "most", "least")
+    __slots__ = ("_buckets", "_sum", "count", "least", "most")
 
     def __init__(self) -> None:
         self.count = 0

@@ -127,7 +127,10 @@ def caster(schema: Schema | None, to: str, field: str) -> Callable[[Any], Any]:
         try:
             return _cast(schema, value, to)
         except _NoCastError as error:
-            raise RecordError(f"a value cannot be cast to {to}", cause=f"Cast: field {field}: {error}") from None
+            raise RecordError(
+                f"a value cannot be cast to {to}", cause=f"Cast: field {field}: {error}",
+                original=f"Value ({value}) was out of range for requested data type",
+            ) from None  # fmt: skip
 
     return cast
 

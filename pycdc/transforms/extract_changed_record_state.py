@@ -25,10 +25,11 @@ class ExtractChangedRecordStateConfig(ConfigDef):
 
 
 class ExtractChangedRecordState:
-    """Every change event and tombstone gets the headers; but for updates they are empty lists."""
+    """Every change event gets the headers; but for updates they are empty lists."""
 
     config = ExtractChangedRecordStateConfig
     moves_only: ClassVar[bool] = True
+    adds_headers_in_place: ClassVar[bool] = True
 
     def __init__(self, settings: ConfigDef) -> None:
         assert isinstance(settings, ExtractChangedRecordStateConfig)
@@ -36,21 +37,28 @@ class ExtractChangedRecordState:
 
     def apply(self, record: Record) -> Record:
         event = envelope_of(record)
-        if event is None and not record.is_tombstone:
+        if event is None:
             return record
-        # In Connect a tombstone shares the headers of the delete before it, and so shows the same empty lists.
-        event = event or {}
         before, after = (fields_or_null(event.get(part), "ExtractChangedRecordState") for part in (BEFORE, AFTER))
         names: tuple[list[str], list[str]] = ([], [])
         if before is not None and after is not None:
+            row = record.value_schema.field(AFTER) if record.value_schema is not None else None
             for name, value in after.items():
-                names[_equal(known(value), known(before.get(name)))].append(name)
+                one, other = known(value), known(before.get(name))
+                same = _equal(one, other) and not (one is not None and _is_array_of_java(row, name))
+                names[same].append(name)
         added = [Header(h.key, h.schema, n) for h, n in zip(self._headers, names, strict=True) if h]
         return record.replace(headers=(*record.headers, *added))
 
 
 def _header(name: str | None) -> Header | None:
     return Header(name, Schema(type="array", items=OPTIONAL_STRING, optional=True, name=name), None) if name else None
+
+
+def _is_array_of_java(row: Schema | None, name: str) -> bool:
+    """Bits are a byte[] to Debezium, which equals nothing but itself; bytea is a ByteBuffer."""
+    schema = None if row is None else row.field(name)
+    return schema is not None and schema.name == "io.debezium.data.Bits"
 
 
 def _equal(a: Any, b: Any) -> bool:

@@ -144,6 +144,7 @@ class ExtractNewRecordState:
 
     config = ExtractNewRecordStateConfig
     moves_only: ClassVar[bool] = True
+    adds_headers_in_place: ClassVar[bool] = True
 
     def __init__(self, settings: ConfigDef) -> None:
         assert isinstance(settings, ExtractNewRecordStateConfig)

@@ -23,10 +23,11 @@ from pycdc.model.record import Record
 from pycdc.model.schema import Schema
 from pycdc.plugins.contracts import Offset, SinkContext, Written
 from pycdc.sinks.buffer import Buffer
-from pycdc.sinks.changes import changes_of
 from pycdc.sinks.clickhouse.types import column_type
 from pycdc.sinks.clickhouse.values import SETTINGS, bare, is_nullable, is_raw, texts
 from pycdc.sinks.clickhouse.versions import DELETED, VERSION, Versions
+from pycdc.sinks.intake import Intake
+from pycdc.sinks.isolate import write_in_order
 from pycdc.sinks.lines import Part, alike, copy_lines, keys_alike
 
 log = structlog.get_logger(__name__)
@@ -60,6 +61,8 @@ class ClickHouseSink:
     """plugins.contracts.Sink for ClickHouse."""
 
     config: ClassVar[type[ConfigDef]] = ClickHouseSinkConfig
+    #: Each insert is a part that has to be merged.
+    linger: float = 0.2
 
     def __init__(self, settings: ConfigDef) -> None:
         assert isinstance(settings, ClickHouseSinkConfig)
@@ -71,26 +74,32 @@ class ClickHouseSink:
         self._versions = Versions()
         self._name = ""
         self.written: dict[str, Written] = {}
+        self.retries = 0
+        self._intake = Intake(self._buffer)
+        self.refused = self._intake.refused
 
     # ---- plugins.contracts.Sink
 
     async def open(self, context: SinkContext) -> None:
         self._name = context.connector
+        self._intake.tolerant = context.tolerant
         self._versions = Versions(context.topic_id)
         self._client = await self._call(self._connect)
 
     def put(self, records: Sequence[Record]) -> None:
-        for changes in changes_of(records):
-            self.put_changes(changes)
+        self._intake.records(records)
 
     @property
     def takes_changes(self) -> bool:
         return True
 
     def put_changes(self, changes: Changes) -> None:
+        self._intake.changes(changes)
+
+    def _buffer(self, changes: Changes) -> None:
         if changes.partial:
-            raise BadRow(
-                "an update does not carry all columns", where=changes.where(0), cause="an unchanged TOAST value is not in the WAL",
+            raise BadRow.of(
+                changes.record(0), "an update does not carry all columns", where=changes.where(0), cause="an unchanged TOAST value is not in the WAL",
                 hint=f"ALTER TABLE {changes.source.get('schema', '?')}.{changes.source.get('table', '?')} REPLICA IDENTITY FULL",
             )  # fmt: skip
         buffer = self._buffers.setdefault(self._table(changes), Buffer())
@@ -101,13 +110,27 @@ class ClickHouseSink:
         for table, buffer in buffers.items():
             await self._call(self._ensure, table, buffer)
             await self._versions.prepare(self._call, self._client, table, self._tables[table][VERSION], buffer.changes)
-            await self._call(self._write, table, buffer)
+            try:
+                await self._call(self._write, table, buffer)
+            except BadRow:
+                await self._write_in_order(table, buffer)
             deletes = sum(1 for e in buffer.rows.values() if e[0] is None)
             written = self.written.setdefault(table, Written())
             written.deletes += deletes
             written.upserts += len(buffer.rows) - deletes
         if position is not None:
             await self._call(self._store, position)
+
+    async def _write_in_order(self, table: str, buffer: Buffer) -> None:
+        """Versions make what is written twice the same row."""
+
+        async def write(changes: Sequence[Changes]) -> None:
+            part = Buffer()
+            for c in changes:
+                part.put(c, _key_columns(c))
+            await self._call(self._write, table, part)
+
+        await write_in_order(buffer.changes, write, self._intake.refuse)
 
     async def load_position(self) -> Offset | None:
         return await self._call(self._load)  # type: ignore[no-any-return]
@@ -259,8 +282,8 @@ def _nulls_allowed(table: str, column: str, kind: str, values: Sequence[Any], pa
     if is_raw(kind):
         return [() if v is None else v for v in values] if bare(kind).startswith("Array(") else [{} if v is None else v for v in values]
     _, changes, index = part.entries[values.index(None)]
-    raise BadRow(
-        f"a null cannot be written to column {column} of {table}", where=changes.where(index), cause=f"it is of type {kind}",
+    raise BadRow.of(
+        changes.record(index), f"a null cannot be written to column {column} of {table}", where=changes.where(index), cause=f"it is of type {kind}",
         hint=f"ALTER TABLE {_quoted(table)} MODIFY COLUMN {_quoted(column)} Nullable({kind})",
     )  # fmt: skip
 
@@ -277,11 +300,13 @@ def _refused(error: Exception, table: str, part: Part) -> PycdcError:
         found = _ROW.search(text)
         index = int(found[1] or found[2]) - (1 if found[1] else 0) if found else 0
         _, changes, i = part.entries[min(max(index, 0), len(part.entries) - 1)]
-        return BadRow(
+        bad = BadRow(
             f"a row cannot be written to {table}", where=changes.where(i) if found else "",
             cause=", ".join(sorted(set(re.findall(r"\(([A-Z_]{6,})\)", text)))) or "a value does not fit its column",
             hint=f"compare the record with: SHOW CREATE TABLE {_quoted(table)}",
         )  # fmt: skip
+        bad.record, bad.original = changes.record(i) if found else None, text.splitlines()[0]
+        return bad
     return SinkError(f"ClickHouse refuses a write to {table}", cause=text.splitlines()[0][:300])
 
 

@@ -72,7 +72,7 @@ class IncrementalSnapshot:
 
     def __init__(
         self, settings: IncrementalSettings, connection: ConnectionSettings, events: EventSettings, state: IncrementalState,
-        notifier: Notifier, progress: Progress, passed: Callable[[], Iterable[int]],
+        notifier: Notifier, progress: Progress, labels: dict[int, list[str]], passed: Callable[[], Iterable[int]],
     ) -> None:  # fmt: skip
         self._settings = settings
         self._connection = connection
@@ -80,6 +80,8 @@ class IncrementalSnapshot:
         self.state = state
         self._notify = notifier
         self._meter = _Meter(progress)
+        #: Of enums, as the stream knows them.
+        self._labels = labels
         #: Ids of the transactions that the stream passed lately.
         self._passed = passed
         self._conn: psycopg.AsyncConnection | None = None
@@ -355,7 +357,7 @@ class IncrementalSnapshot:
 
     async def _load(self, name: str) -> Table | None:
         assert self._conn is not None
-        catalog = Catalog(self._conn)
+        catalog = Catalog(self._conn, self._labels)
         for t in await catalog.tables():
             if f"{t.schema}.{t.name}" == name and self._event_settings.filters.table(t.schema, t.name):
                 return (await catalog.load([t.oid])).get(t.oid)

@@ -34,7 +34,9 @@ class Session:
         self.context = context
         self.notifier = notifier
         self.sql = sql
-        self.catalog = Catalog(sql)
+        #: Labels of enums, as they were when the connection was made.
+        self.labels: dict[int, list[str]] = {}
+        self.catalog = Catalog(sql, self.labels)
         #: Makes an offset durable that no batch carries, behind everything that was handed out.
         self.store = store
         #: Known once the replication connection is made.

@@ -135,7 +135,7 @@ class Snapshots:
             try:
                 xid, ts_us = await snapshot_facts(conn)
                 session.notifier.initial(told.STARTED)
-                tables = await self._tables(Catalog(conn), state)
+                tables = await self._tables(Catalog(conn, session.labels), state)
                 readers += await self._more_readers(stack, conn, name)
                 await self._lock(conn, tables)
                 if state.only is not None:

@@ -22,7 +22,15 @@ import structlog
 from pycdc.config.definition import ConfigDef
 from pycdc.debezium import notifications as told
 from pycdc.debezium.envelope import EventSettings
-from pycdc.debezium.offsets import OffsetWriter, SnapshotState, position, reached, snapshot_done, snapshot_state
+from pycdc.debezium.offsets import (
+    OffsetWriter,
+    SnapshotState,
+    last_commit,
+    position,
+    reached,
+    snapshot_done,
+    snapshot_state,
+)
 from pycdc.errors import PycdcError, ServerError, SlotBusy, SlotLost
 from pycdc.model.javaregex import NameFilter, split_list
 from pycdc.model.lsn import format_lsn
@@ -167,6 +175,7 @@ class PostgresSource:
         self._snapshots = Snapshots(session)
         try:
             await session.prepare(sql)
+            await session.catalog.remember_enums()
             if not self._policy.stream:
                 flow = self._initial_only()
             else:
@@ -402,7 +411,7 @@ class PostgresSource:
                 # before anything is published, so that a crash finds an unfinished snapshot and not a finished one
                 await self._store(writer.at(start))
         await self._attach(start)
-        resumed = start if offset is not None and offset.get("lsn_commit") else None
+        resumed = start if last_commit(offset) is not None else None
         streaming = Streaming(session, self._connected, writer, start, resumed)
         async with aclosing(self._stream(streaming, state if snapshot else None)) as batches:
             async for batch in batches:

@@ -57,13 +57,14 @@ class Streaming:
         )  # fmt: skip
         self._chunks = IncrementalSnapshot(
             setup.incremental_settings(s), session.connection, session.events, offsets.incremental, session.notifier,
-            session.progress, lambda: decoder.passed,
+            session.progress, session.labels, lambda: decoder.passed,
         )  # fmt: skip
         #: Blocking snapshots that were asked for.
         self._requests: deque[signals.SnapshotRequest] = deque()
         #: What was read beyond a point at which the decoder stopped.
         self._rest: list[bytes] = []
         self._idle_sent = 0
+        self._start = start
         self._reselector = (
             None if s.reselect is None else Reselector(s.reselect, session.sql, session.connection, decoder.events_of)
         )
@@ -71,7 +72,7 @@ class Streaming:
     @property
     def position(self) -> int:
         """Everything before it has been fed, as far as is known between transactions."""
-        return max(self.decoder.last_commit or 0, self.decoder.idle_lsn)
+        return max(self._start, self.decoder.last_commit or 0, self.decoder.idle_lsn)
 
     async def close(self) -> None:
         """End what runs beside the stream."""

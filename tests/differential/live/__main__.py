@@ -94,7 +94,7 @@ def search(pair: Pair, chosen: argparse.Namespace) -> int:
 
 
 def report(pair: Pair, case: Case, found: list[str], tries: int) -> None:
-    print(f"\nDIFFERENT, seed {case.seed}:", *(f"\n    {d[:300]}" for d in found[:5]), flush=True)
+    print(f"\nDIFFERENT, seed {case.seed}:", *(f"\n    {d[:800]}" for d in found[:5]), flush=True)
 
     def differs(candidate: Case) -> bool:
         try:

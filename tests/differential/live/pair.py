@@ -95,6 +95,8 @@ class Pair:
         self.records += sum(map(len, golden["records"].values()))
         options = argparse.Namespace(bytes=True, any_version=False, skip={"offsets", "publications", "publication_tables"})
         found: list[str] = compare.Compare(golden, candidate, options).run().diffs
+        if candidate["trace"]:
+            found.insert(0, f"ours ends: {candidate['trace'][-700:]}")
         return [d for d in found if not any(re.search(r["path"], d.split(": golden ", 1)[0]) for r in self._rows if r["case"] == "live")]
 
 

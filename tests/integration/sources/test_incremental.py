@@ -119,7 +119,7 @@ async def test_what_debezium_left_is_gone_on_with(sql, reader):
     sql.execute(SIGNALS)
     sql.execute("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 30)")
     r = reader(**{"snapshot.mode": "no_data"}, **WITH_TABLE)
-    await r.until(lambda r: r.offset is not None and r.offset.get("lsn_commit"))
+    await r.until(lambda r: r.offset is not None and r.offset.get("lsn_proc"))
     r.offset |= {
         "incremental_snapshot_primary_key": "aced000570", "incremental_snapshot_maximum_key": "aced000570",
         "incremental_snapshot_collections": json.dumps([{"incremental_snapshot_collections_id": "public.t"}]),

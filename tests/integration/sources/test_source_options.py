@@ -33,7 +33,7 @@ async def test_an_identity_that_cannot_be_set_is_told_and_the_stream_goes_on(sql
 
 async def behind_the_slot(sql, r, slot):
     """An offset that is older than the slot: someone else has confirmed what came since."""
-    await r.until(lambda r: r.offset is not None and r.offset.get("lsn_commit"))
+    await r.until(lambda r: r.offset is not None and r.offset.get("lsn_proc"))
     old = dict(r.offset)
     sql.execute("INSERT INTO a VALUES (10)")
     sql.execute("SELECT pg_replication_slot_advance(%s, pg_current_wal_insert_lsn())", [slot])

@@ -1,0 +1,204 @@
+"""kill -9 of `pycdc sink` under load, with exactly.once.enabled: each record of the topic is one row of the target.
+
+The target of one topic has no key, so that a record written twice would show; that of the other takes upserts
+and deletes and has to end as the topic's last word. PYCDC_SEED repeats a run; the seed is printed.
+"""
+
+import asyncio
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import psycopg
+import pytest
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, NewTopic
+from psycopg import sql as q
+
+from pycdc.config.layers import Layered
+from pycdc.errors import PycdcError, SinkError
+from pycdc.model.record import Record
+from pycdc.plugins.contracts import SinkContext
+from pycdc.plugins.join import load_sink
+from pycdc.runtime.sink_task import run_sink
+from pycdc.sinks.postgres import PostgresSink
+
+PARTITIONS = 3
+JSON = "org.apache.kafka.connect.json.JsonConverter"
+
+
+def write(path, config):
+    path.write_text(json.dumps({"name": config["name"], "config": config}))
+    return str(path)
+
+
+class Sink:
+    """`pycdc sink` as a process; a static member of its group, whose place a new one takes at once."""
+
+    def __init__(self, name, folder, target, kafka, **more):
+        config = {
+            "name": name, "connector.class": "io.confluent.connect.jdbc.JdbcSinkConnector", "topics": name, "bootstrap.servers": kafka,
+            "connection.url": f"jdbc:postgresql://{target.host}:{target.port}/{target.dbname}", "connection.user": target.user,
+            "exactly.once.enabled": "true", "table.name.format": "${topic}", "key.converter": JSON, "value.converter": JSON,
+            "key.converter.schemas.enable": "false", "value.converter.schemas.enable": "false",
+            "consumer.override.group.instance.id": "one", "consumer.override.session.timeout.ms": "6000", **more,
+        }  # fmt: skip
+        self.log = folder / f"{name}.log"
+        self.command = [sys.executable, "-m", "pycdc.cli", "sink", "--config", write(folder / f"{name}.json", config)]
+        self.process = None
+
+    def start(self):
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(self.command, stdout=log, stderr=log)
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+
+class Load(threading.Thread):
+    """Writes records until told to end: to `log` each with a number of its own, to `state` the versions of 500 keys."""
+
+    def __init__(self, kafka, log, state, seed):
+        super().__init__()
+        self.producer = Producer({"bootstrap.servers": kafka, "linger.ms": 5})
+        self.log, self.state, self.chance = log, state, random.Random(seed)
+        self.ended = threading.Event()
+        self.records, self.final = 0, {}
+
+    def run(self):
+        while not self.ended.is_set():
+            for _ in range(self.chance.randint(1, 400)):
+                n, key = self.records, self.chance.randrange(500)
+                self.producer.produce(self.log, json.dumps({"n": n}), json.dumps({"n": n}), partition=n % PARTITIONS)
+                self.final[key] = None if self.chance.random() < 0.2 else n
+                value = None if self.final[key] is None else json.dumps({"id": key, "version": n})
+                self.producer.produce(self.state, value, json.dumps({"id": key}), partition=key % PARTITIONS)
+                self.records += 1
+            self.producer.flush(10)
+            time.sleep(self.chance.uniform(0, 0.05))
+
+
+def run(target, kafka, folder, name, kills):
+    seed = int(os.environ.get("PYCDC_SEED", random.randrange(1 << 30)))
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    log, state = f"{name}_log"[-50:], f"{name}_state"[-50:]
+    admin = AdminClient({"bootstrap.servers": kafka})
+    for made in admin.create_topics([NewTopic(t, PARTITIONS, 1) for t in (log, state)]).values():
+        made.result()
+    with psycopg.connect(target.dsn, autocommit=True) as conn:
+        conn.execute(q.SQL("CREATE TABLE {} (n int)").format(q.Identifier(log)))
+        conn.execute(q.SQL("CREATE TABLE {} (id int PRIMARY KEY, version int)").format(q.Identifier(state)))
+        upserts = {"insert.mode": "upsert", "pk.mode": "record_key", "delete.enabled": "true"}
+        sinks = [Sink(log, folder, target, kafka), Sink(state, folder, target, kafka, **upserts)]
+        load = Load(kafka, log, state, seed)
+        for sink in sinks:
+            sink.start()
+        load.start()
+        try:
+            for _ in range(kills):
+                time.sleep(chance.uniform(0.4, 2.2))
+                sink = chance.choice(sinks)
+                sink.kill()
+                sink.start()
+            load.ended.set()
+            load.join()
+            end = time.monotonic() + 60
+            counted, written = q.SQL("SELECT count(*) FROM {}").format(q.Identifier(log)), 0
+            stored = q.SQL("SELECT id, version FROM {}").format(q.Identifier(state))
+            due = {k: v for k, v in load.final.items() if v is not None}
+            while time.monotonic() < end:
+                written = conn.execute(counted).fetchone()[0]
+                if written >= load.records and dict(conn.execute(stored).fetchall()) == due:
+                    break
+                assert all(s.process.poll() is None for s in sinks), "".join(s.log.read_text()[-2000:] for s in sinks)
+                time.sleep(0.2)
+            time.sleep(1)  # what comes twice has time to come
+            rows = [r[0] for r in conn.execute(q.SQL("SELECT n FROM {}").format(q.Identifier(log))).fetchall()]
+            assert sorted(rows) == list(range(load.records)), f"{len(rows)} rows, {len(set(rows))} different, of {load.records} records"
+            assert dict(conn.execute(stored).fetchall()) == due
+        finally:
+            load.ended.set()
+            for sink in sinks:
+                sink.kill()
+    print(f"{kills} kills, {load.records} records of each topic: each a row once, and the last word of every key")
+
+
+@pytest.mark.timeout(300)
+def test_each_record_is_written_once_through_kills(target, kafka, names, tmp_path):
+    run(target, kafka, tmp_path, names.base.lower(), 5)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+def test_each_record_is_written_once_through_a_hundred_kills(target, kafka, names, tmp_path):
+    run(target, kafka, tmp_path, names.base.lower(), 100)
+
+
+# ---- without processes: who may write
+
+
+def settings(target):
+    given = {
+        "connection.url": f"jdbc:postgresql://{target.host}:{target.port}/{target.dbname}", "connection.user": target.user,
+        "exactly.once.enabled": "true",
+    }  # fmt: skip
+    faults = []
+    made = PostgresSink.config_for("io.confluent.connect.jdbc.JdbcSinkConnector").parse(given, faults)
+    assert not faults
+    return made
+
+
+def records(first, count):
+    return [Record(topic="t", partition=0, offset=n, value={"n": n}) for n in range(first, first + count)]
+
+
+async def opened(target, topic_id="one"):
+    async def of(_topic):
+        return topic_id
+
+    sink = PostgresSink(settings(target))
+    await sink.open(SinkContext("s", "0", of))
+    return sink
+
+
+async def test_positions_that_cannot_be_read_end_the_task(target, kafka, names):
+    """Else its partitions would stay silent."""
+    with psycopg.connect(target.dsn, autocommit=True) as conn:
+        conn.execute("CREATE VIEW pycdc_positions AS SELECT 1 AS nothing")
+    admin = AdminClient({"bootstrap.servers": kafka})
+    admin.create_topics([NewTopic(names.base, 1, 1)])[names.base].result()
+    config = {
+        "name": names.base, "connector.class": "io.confluent.connect.jdbc.JdbcSinkConnector", "topics": names.base, "bootstrap.servers": kafka,
+        "connection.url": f"jdbc:postgresql://{target.host}:{target.port}/{target.dbname}", "connection.user": target.user,
+        "exactly.once.enabled": "true",
+    }  # fmt: skip
+    with pytest.raises(PycdcError, match="positions cannot be read"):
+        async with asyncio.timeout(30):
+            await run_sink(load_sink(Layered.of(config)), http=None, stop=asyncio.Event())
+
+
+async def test_a_zombie_writes_nothing(target):
+    with psycopg.connect(target.dsn, autocommit=True) as conn:
+        conn.execute("CREATE TABLE t (n int)")
+        old, new = await opened(target), await opened(target)
+        assert await old.claim([("t", 0)]) == {}
+        old.put(records(0, 10))
+        await old.flush_to({("t", 0): 10})
+        old.put(records(10, 10))  # buffered while another takes over
+        assert await new.claim([("t", 0)]) == {("t", 0): 10}
+        with pytest.raises(SinkError, match="another process"):
+            await old.flush_to({("t", 0): 20})
+        new.put(records(10, 5))
+        await new.flush_to({("t", 0): 15})
+        assert [r[0] for r in conn.execute("SELECT n FROM t ORDER BY n").fetchall()] == list(range(15))
+        third, fourth = await opened(target), await opened(target, "two")
+        assert await third.claim([("t", 0), ("t", 1)]) == {("t", 0): 15}
+        assert await fourth.claim([("t", 0)]) == {}, "a topic of that name that was made anew"
+        await asyncio.gather(*(s.close() for s in (old, new, third, fourth)))
