@@ -79,7 +79,7 @@ class Body(msgspec.Struct):
             try:
                 orjson.dumps(row)
             except orjson.JSONEncodeError as of_this:
-                return BadRow("a row cannot be written as JSON", where=changes.where(index), cause=str(of_this))
+                return BadRow.of(changes.record(index), "a row cannot be written as JSON", where=changes.where(index), cause=str(of_this))
         return BadRow("rows cannot be written as JSON", cause=str(error))
 
 
@@ -170,10 +170,36 @@ def _column(target: Target, part: Part, index: int, column: Column, write: _Writ
     return [null if v is None else next(present) for v in values]
 
 
+def faults_in(target: Target, part: Part, *, form: str) -> list[BadRow]:
+    """Every record of the part with a value that its column cannot hold."""
+    write = _as_csv if form == "csv" else _as_json
+    found: dict[Any, BadRow] = {}
+    for index, name in enumerate(part.columns):
+        column = target.column(name)
+        if column is None:
+            continue
+        try:
+            _column(target, part, index, column, write)
+        except BadRow:
+            for value, entry in zip(part.values[index], part.entries, strict=True):
+                error = _fault_of(target, Part((name,), [[value]], [entry], part.schema), column, write)
+                if error is not None:
+                    found.setdefault(error.record, error)
+    return list(found.values())
+
+
+def _fault_of(target: Target, single: Part, column: Column, write: _Write) -> BadRow | None:
+    try:
+        _column(target, single, 0, column, write)
+    except BadRow as error:
+        return error
+    return None
+
+
 def _null(target: Target, part: Part, values: Sequence[Any], column: Column) -> BadRow:
     _, changes, i = part.entries[values.index(None)]
-    return BadRow(
-        f"a null cannot be written to column {column.name} of {target.name}", where=changes.where(i), cause="it is NOT NULL",
+    return BadRow.of(
+        changes.record(i), f"a null cannot be written to column {column.name} of {target.name}", where=changes.where(i), cause="it is NOT NULL",
         hint=f"ALTER TABLE {quoted(target.name)} MODIFY COLUMN {quoted(column.name)} {column.type.text} NULL",
     )  # fmt: skip
 

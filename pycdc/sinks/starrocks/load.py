@@ -21,7 +21,7 @@ import structlog
 
 from pycdc.errors import ConnectionLost, PycdcError
 from pycdc.sinks.starrocks.client import Client
-from pycdc.sinks.starrocks.faults import Busy, LabelTaken, RowsRefused, fault_of
+from pycdc.sinks.starrocks.faults import LabelTaken, RowsRefused, fault_of
 from pycdc.sinks.starrocks.labels import another
 
 log = structlog.get_logger(__name__)
@@ -56,12 +56,12 @@ class Load(msgspec.Struct):
 
 
 class Loader:
-    """Carries out loads into one database. `limit`: seconds that one load may take. `when_busy` is called whenever
-    StarRocks wants fewer of them.
+    """Carries out loads into one database. `limit`: seconds that one load may take. `failed` hears of each fault after
+    which something is tried again.
     """
 
-    def __init__(self, client: Client, database: str, *, limit: int, retries: int, when_busy: Callable[[], None]) -> None:
-        self._client, self.database, self._limit, self._retries, self._when_busy = client, database, limit, retries, when_busy
+    def __init__(self, client: Client, database: str, *, limit: int, retries: int, failed: Callable[[PycdcError], None]) -> None:
+        self._client, self.database, self._limit, self._retries, self._failed = client, database, limit, retries, failed
         # without strict_mode, what does not fit becomes NULL without a word
         self.headers = {"timeout": str(limit), "strict_mode": "true", "max_filter_ratio": "0"}
 
@@ -91,7 +91,7 @@ class Loader:
                 await tries.failed(error)
 
     def tries(self) -> Tries:
-        return Tries(self._retries, self._when_busy)
+        return Tries(self._retries, self._failed)
 
     async def _send(self, load: Load, label: str) -> None:
         path = f"/api/{self.database}/{load.table}/_stream_load"
@@ -139,16 +139,15 @@ class Loader:
 class Tries:
     """How often something is tried again, and after which pause."""
 
-    def __init__(self, retries: int, when_busy: Callable[[], None]) -> None:
-        self._retries, self._when_busy, self._failed = retries, when_busy, 0
+    def __init__(self, retries: int, tell: Callable[[PycdcError], None]) -> None:
+        self._retries, self._tell, self._failed = retries, tell, 0
 
     async def failed(self, error: PycdcError) -> None:
         """Waits before the next try. Raises `error` when it is not worth one, or when it was the last."""
-        if isinstance(error, Busy):
-            self._when_busy()
         waits = error.retriable or isinstance(error, LabelTaken)
         if not waits or 0 <= self._retries <= self._failed:
             raise error
+        self._tell(error)
         # spread, so that members which failed together do not come back together
         pause = min(PAUSE * 2**self._failed, _LONGEST_PAUSE) * random.uniform(0.8, 1.2)  # noqa: S311
         self._failed += 1

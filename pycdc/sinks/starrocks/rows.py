@@ -12,13 +12,25 @@ from typing import Any, Final
 import msgspec
 
 from pycdc.errors import BadRow, SinkError
-from pycdc.model.change import Values
+from pycdc.model.change import Changes, Values
 from pycdc.sinks.buffer import Buffer, Entry
 from pycdc.sinks.lines import Part, alike, by, part_of, with_key
 from pycdc.sinks.starrocks.catalog import Target
 
 _OP: Final = "__op"
 _DELETED: Final = "__deleted"
+
+
+#: Topic, partition and offset.
+RecordPlace = tuple[str, int | None, int]
+
+
+class BadRows(Exception):
+    """Rows that cannot be written; what each error tells is its own."""
+
+    def __init__(self, errors: Sequence[BadRow]) -> None:
+        super().__init__(f"{len(errors)} rows cannot be written")
+        self.errors = errors
 
 
 class Sorted(msgspec.Struct):
@@ -50,10 +62,14 @@ def sort(buffer: Buffer, target: Target, *, deletes: bool) -> Sorted:
 
 
 def _reduced(buffer: Buffer, target: Target) -> Sequence[Entry]:
-    """Records without key are not reduced by the buffer; a table with a key wants each once in a load."""
-    entries = list(buffer.rows.values())
+    """Rows as the table takes them: to one without primary key all are appended; records without key, which the buffer
+    does not reduce, are reduced by the table's.
+    """
     key = target.primary_key
-    if not key or any(c.key_schema is not None or (c.keys and c.keys[0] is not None) for c in buffer.changes):
+    if not key:
+        return [(row, c, i) for c in _since_truncate(buffer.changes) if not c.partial for i, row in enumerate(c.rows)]
+    entries = list(buffer.rows.values())
+    if any(key_columns(c) for c in buffer.changes):
         return entries
     names = {n.lower(): n for n in next((e[0] for e in entries if e[0] is not None), {})}
     if not all(k in names for k in key):
@@ -63,6 +79,31 @@ def _reduced(buffer: Buffer, target: Target) -> Sequence[Entry]:
         row = entry[0] or {}
         found[tuple(repr(row.get(names[k])) for k in key)] = entry
     return list(found.values())
+
+
+def _since_truncate(changes: Sequence[Changes]) -> Sequence[Changes]:
+    last = max((n for n, c in enumerate(changes) if c.truncate), default=-1)
+    return changes[last + 1 :]
+
+
+def key_columns(changes: Changes) -> tuple[str, ...]:
+    """The columns of the records' key; empty without one."""
+    if changes.key_schema is not None:
+        return tuple(f.name for f in changes.key_schema.fields)
+    first = changes.keys[0] if changes.keys else None
+    return tuple(first) if first is not None else ()
+
+
+def without(buffer: Buffer, records: Iterable[RecordPlace]) -> Buffer:
+    """The buffer as it were if these records had not come: an earlier change of a row then counts again."""
+    left_out = set(records)
+    rest = Buffer()
+    for c in buffer.changes:
+        kept = [i for i in range(len(c)) if c.record(i) not in left_out]
+        if kept or c.truncate:
+            rest.put(c if len(kept) == len(c) else c.pick(kept), key_columns(c))
+    rest.truncate = buffer.truncate  # it may have been carried out
+    return rest
 
 
 def _unmarked(entries: Iterable[Entry], marks: frozenset[str]) -> tuple[list[Entry], list[Entry]]:
@@ -114,7 +155,7 @@ def _without_key(entry: Entry, target: Target) -> BadRow:
     key, changes, index = entry
     known = {n.lower() for n in key or {}}
     absent = [target.columns[k].name for k in target.primary_key if k not in known]
-    return BadRow(
-        f"a delete does not tell the key of {target.name}", where=changes.where(index), cause=f"it lacks {', '.join(absent)}",
+    return BadRow.of(
+        changes.record(index), f"a delete does not tell the key of {target.name}", where=changes.where(index), cause=f"it lacks {', '.join(absent)}",
         hint="the key of the records must hold the table's primary key: message.key.columns at the source",
     )  # fmt: skip

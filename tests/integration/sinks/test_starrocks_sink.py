@@ -65,17 +65,17 @@ def config(server, **more):
 
 
 class Opened:
-    """A sink, open while the block runs. `topic`: the id of the topics' incarnation."""
+    """A sink, open while the block runs. `topic`: the id of the topics' incarnation; `tolerant`: errors.tolerance=all."""
 
-    def __init__(self, server, topic="", **more):
+    def __init__(self, server, topic="", tolerant=False, **more):
         self.sink = load_sink(Layered.of(config(server, **more))).make_sink()
-        self.topic = topic
+        self.topic, self.tolerant = topic, tolerant
 
     async def __aenter__(self):
         async def topic_id(_topic):
             return self.topic
 
-        await self.sink.open(SinkContext("sr", "0", topic_id))
+        await self.sink.open(SinkContext("sr", "0", topic_id, self.tolerant))
         return self.sink
 
     async def __aexit__(self, *_):
@@ -345,6 +345,67 @@ async def test_csv_refuses_the_text_that_means_null(table):
     async with Opened(table) as sink:
         await put(sink, event(0, row(1, "\\N")))
         assert table.rows("d", "t") == [row(1, "\\N")]
+
+
+# ---- rows at fault that are tolerated
+
+
+def left_out(sink):
+    told = sorted((r.offset, str(r.error)) for r in sink.refused)
+    sink.refused.clear()
+    return [offset for offset, _ in told], "\n".join(text for _, text in told)
+
+
+@pytest.mark.parametrize("together", ["false", "true"])
+@pytest.mark.parametrize("model", ["PRIMARY", "DUPLICATE"])
+async def test_rows_at_fault_are_left_out_and_told_and_all_others_are_there(starrocks, model, together):
+    for name in ("t", "u"):
+        starrocks.sql(TABLE.replace("PRIMARY", model).replace("d.t", f"d.{name}"))
+    records = [event(i, row(i, f"n{i}", i)) for i in range(30)]
+    records[3] = event(3, row(3, "x" * 21))
+    records[17] = event(17, {**row(17), "score": 2**31})
+    records[18] = event(18, {**row(18), "score": "no number", "name": "y" * 21})
+    records.append(event(40, row(1), table="u"))
+    async with Opened(starrocks, tolerant=True, **{"sink.transaction.multi-table.enabled": together}) as sink:
+        await put(sink, *records)
+        offsets, told = left_out(sink)
+        assert offsets == [3, 17, 18]
+        assert "column name" in told
+        assert "column score" in told
+        assert "no number" not in told
+        assert [r["id"] for r in starrocks.rows("d", "t")] == [i for i in range(30) if i not in (3, 17, 18)]
+        assert [r["id"] for r in starrocks.rows("d", "u")] == [1]
+        assert starrocks.loads("d", "t") == 1
+        await put(sink, event(50, row(50)))
+        assert left_out(sink) == ([], "")
+
+
+async def test_the_version_before_a_bad_one_is_written(table):
+    async with Opened(table, tolerant=True) as sink:
+        await put(
+            sink, event(0, row(1, "good")), event(1, row(1, "x" * 21)), event(2, row(2)), event(3, row(2, "x" * 22)), deleted(4, 2),
+            event(5, row(3, "x" * 23)), event(6, row(3, "better")),
+        )  # fmt: skip
+        assert left_out(sink)[0] == [1]  # what a later change of its row covers is never looked at
+        assert table.rows("d", "t") == [row(1, "good"), row(3, "better")]
+
+
+async def test_rows_that_starrocks_refuses_are_left_out_too(table):
+    async with Opened(table, tolerant=True) as sink:
+        await put(sink, event(0, row(0)))
+        table.sql("ALTER TABLE d.t MODIFY COLUMN name VARCHAR(3) NULL")  # which the sink does not know
+        await put(sink, *(event(i, row(i, "long" if i in (5, 9) else "ok")) for i in range(1, 12)))
+        offsets, told = left_out(sink)
+        assert offsets == [5, 9]
+        assert "column name" in told
+        assert [r["id"] for r in table.rows("d", "t")] == [i for i in range(12) if i not in (5, 9)]
+
+
+async def test_a_record_that_is_no_row_is_left_out_alone(table):
+    async with Opened(table, tolerant=True) as sink:
+        await put(sink, event(0, row(1)), Record(topic="t", partition=0, offset=1, value="a,b,c"), event(2, row(2)))
+        assert left_out(sink)[0] == [1]
+        assert [r["id"] for r in table.rows("d", "t")] == [1, 2]
 
 
 # ---- rows that StarRocks itself refuses
