@@ -255,9 +255,9 @@ class StarRocksSink:
             bodies = self._bodies(target, buffer)
         pieces: list[_Piece] = []
         for body in bodies:
-            for n, (rows, data) in enumerate(body.pieces(self.settings.max_bytes)):
+            for rows, data in body.pieces(self.settings.max_bytes):
                 # without a row that was left out it is another body, under another label
-                part = f"{body.headers['columns']} {len(pieces)} {n} {len(rows)}"
+                part = f"{body.headers['columns']} {len(pieces)} {len(rows)}"
                 name = label(self._name, table, ranges, self._incarnations.known, part)
                 pieces.append(_Piece(await self._load(target, rows, data, name), rows, target))
         return pieces
