@@ -163,6 +163,11 @@ class Bench:
         engine.delete(name)
         self.drop(name)
 
+    @staticmethod
+    def insert(sql: psycopg.Connection, rows: int) -> None:
+        """One transaction of so many rows."""
+        sql.execute(ROWS.format(rows=rows))
+
     def first_event(self, engine: Engine) -> None:
         """From the commit of one big transaction to its first record."""
         name, topic = self.fresh(1)

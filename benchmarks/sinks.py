@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -59,6 +60,9 @@ def measure(bench: Bench, engines: list[Engine], table: str) -> None:
             print(f"FAILED: {error}", flush=True)
             pycdc.down()
     bench.drop(plain.name)
+    other = Pycdc(bench.folder / "pycdc-other", bench.kafka.bootstrap)
+    mixed(bench, pycdc, other, table)
+    end_to_end(bench, pycdc, other, table)
     typed = Topic(bench, pycdc, max(bench.rows // 5, 1), schemas=True)
     for engine in engines:
         engine.up()
@@ -75,12 +79,7 @@ def to_postgres(bench: Bench, engine: Engine, topic: Topic, table: str, *, note:
         sql.execute(f"CREATE DATABASE {target}")
     with bench.sql(target) as sql:
         sql.execute(table)
-    config = {
-        "connector.class": "io.debezium.connector.jdbc.JdbcSinkConnector", "topics": topic.topic, "tasks.max": "1",
-        "connection.url": f"jdbc:postgresql://{bench.postgres.host}:{bench.postgres.port}/{target}",
-        "connection.username": "postgres", "connection.password": "x", "insert.mode": "upsert", "primary.key.mode": "record_key",
-        "delete.enabled": "true", "collection.name.format": "orders", "schema.evolution": "none", **topic.converters(),
-    }  # fmt: skip
+    config = _jdbc(bench, target, topic.topic) | topic.converters()
     with bench.sql(target) as sql:
 
         def written() -> int:
@@ -96,6 +95,100 @@ def to_postgres(bench: Bench, engine: Engine, topic: Topic, table: str, *, note:
         sql.execute(f"DROP DATABASE {target} WITH (FORCE)")
 
 
+def mixed(bench: Bench, source: Pycdc, sink: Pycdc, table: str) -> None:
+    """Inserts, as many updates, and a delete of each tenth row, streamed into a topic first."""
+    count = bench.rows // 2
+    name, topic = bench.fresh(1)
+    converters = {f"{side}.converter.schemas.enable": "false" for side in ("key", "value")}
+    source.create(name, bench.config(name, **{"snapshot.mode": "no_data", "tombstones.on.delete": "false"}, **converters))
+    bench.streaming(name)
+    with bench.sql(name) as sql:
+        bench.insert(sql, count)
+        sql.execute("UPDATE orders SET qty = qty + 1, status = 'DONE'")
+        sql.execute("DELETE FROM orders WHERE id % 10 = 0")
+        left = sql.execute("SELECT count(*) FROM orders").fetchone()
+    records = 2 * count + count // 10
+    bench.until(topic, 1, records)
+    source.delete(name)
+    bench.number += 1
+    target = f"sink{bench.number}"
+    with bench.sql() as sql:
+        sql.execute(f"CREATE DATABASE {target}")
+    with bench.sql(target) as sql:
+        sql.execute(table)
+        config = _jdbc(bench, target, topic) | {f"{side}.converter{option}": value for side in ("key", "value") for option, value in (("", JSON), (".schemas.enable", "false"))}
+        run(bench, sink, target, config, records, _committed(bench, target, topic), "PostgreSQL sink, inserts, updates and deletes")
+        assert sql.execute("SELECT count(*) FROM orders").fetchone() == left
+    with bench.sql() as sql:
+        sql.execute(f"DROP DATABASE {target} WITH (FORCE)")
+    bench.drop(name)
+
+
+def end_to_end(bench: Bench, source: Pycdc, sink: Pycdc, table: str, rows: int = 10_000, rate: int = 1000) -> None:
+    """Rows one by one at a steady rate; from each commit at the source to the first look at the target that shows it."""
+    name, topic = bench.fresh(1)
+    source.create(name, bench.config(name, **{"snapshot.mode": "no_data"}, **{f"{side}.converter.schemas.enable": "false" for side in ("key", "value")}))
+    bench.streaming(name)
+    bench.number += 1
+    target = f"sink{bench.number}"
+    with bench.sql() as sql:
+        sql.execute(f"CREATE DATABASE {target}")
+    with bench.sql(name) as at_source, bench.sql(target) as at_target:
+        at_target.execute(table)
+        converters = {f"{side}.converter{option}": value for side in ("key", "value") for option, value in (("", JSON), (".schemas.enable", "false"))}
+        bench.insert(at_source, 1)
+        bench.until(topic, 1, 1)
+        sink.create(target, _jdbc(bench, target, topic) | converters)
+        sent: list[float] = []
+        seen: list[float] = []
+
+        def look() -> None:
+            while len(seen) < rows + 1:
+                row = at_target.execute("SELECT coalesce(max(id), 0) FROM orders").fetchone()
+                seen.extend([time.perf_counter()] * (row[0] - len(seen)))
+                time.sleep(0.001)
+
+        looking = threading.Thread(target=look)
+        looking.start()
+        while not seen:
+            time.sleep(0.01)
+        begin = time.perf_counter()
+        for n in range(rows):
+            time.sleep(max(0.0, begin + n / rate - time.perf_counter()))
+            bench.insert(at_source, 1)
+            sent.append(time.perf_counter())
+        looking.join(LIMIT)
+    waits = sorted(b - a for a, b in zip(sent, seen[1:], strict=True))
+    bench.note(f"commit to row in the PostgreSQL target at {rate} rows/s, p50: ms", source.name, waits[len(waits) // 2] * 1000)
+    bench.note(f"commit to row in the PostgreSQL target at {rate} rows/s, p99: ms", source.name, waits[int(len(waits) * 0.99)] * 1000)
+    sink.delete(target)
+    source.delete(name)
+    with bench.sql() as sql:
+        sql.execute(f"DROP DATABASE {target} WITH (FORCE)")
+    bench.drop(name)
+
+
+def _jdbc(bench: Bench, target: str, topic: str) -> dict[str, str]:
+    return {
+        "connector.class": "io.debezium.connector.jdbc.JdbcSinkConnector", "topics": topic, "tasks.max": "1",
+        "connection.url": f"jdbc:postgresql://{bench.postgres.host}:{bench.postgres.port}/{target}",
+        "connection.username": "postgres", "connection.password": "x", "insert.mode": "upsert", "primary.key.mode": "record_key",
+        "delete.enabled": "true", "collection.name.format": "orders", "schema.evolution": "none",
+    }  # fmt: skip
+
+
+def _committed(bench: Bench, name: str, topic: str) -> Callable[[], int]:
+    """The position of the sink `name`, as its group has it."""
+    admin = AdminClient({"bootstrap.servers": bench.kafka.bootstrap, "log_level": 0})
+    asked = ConsumerGroupTopicPartitions(f"connect-{name}", [TopicPartition(topic, 0)])
+
+    def committed() -> int:
+        answer = admin.list_consumer_group_offsets([asked])[asked.group_id].result(10)
+        return max(0, answer.topic_partitions[0].offset)
+
+    return committed
+
+
 def to_clickhouse(bench: Bench, engine: Pycdc, topic: Topic) -> None:
     """Embedded ClickHouse belongs to the sink's process while it runs: its progress is that of the group."""
     bench.number += 1
@@ -106,15 +199,8 @@ def to_clickhouse(bench: Bench, engine: Pycdc, topic: Topic) -> None:
         "clickhouse.dsn": f"chdb://{folder}", "topic2TableMap": f"{topic.topic}=orders", "offset.flush.interval.ms": "200",
         **topic.converters(),
     }  # fmt: skip
-    admin = AdminClient({"bootstrap.servers": bench.kafka.bootstrap, "log_level": 0})
-    asked = ConsumerGroupTopicPartitions(f"connect-{name}", [TopicPartition(topic.topic, 0)])
-
-    def written() -> int:
-        answer = admin.list_consumer_group_offsets([asked])[asked.group_id].result(10)
-        return max(0, answer.topic_partitions[0].offset)
-
     clickhouse(folder, CLICKHOUSE_TABLE)
-    run(bench, engine, name, config, topic.rows, written, "ClickHouse sink (embedded), without schemas")
+    run(bench, engine, name, config, topic.rows, _committed(bench, name, topic.topic), "ClickHouse sink (embedded), without schemas")
     assert int(clickhouse(folder, "SELECT count() FROM orders FINAL")) == topic.rows
 
 

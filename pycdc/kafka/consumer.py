@@ -19,7 +19,7 @@ from pycdc.errors import ConnectionLost, PycdcError, ServerError
 from pycdc.kafka.faults import unreachable
 from pycdc.kafka.settings import consumer_settings
 from pycdc.kafka.topic_id import topic_id
-from pycdc.kafka.wire import bare_records, client_of_consumer
+from pycdc.kafka.wire import bare_records, client_of_consumer, rejoin
 
 log = structlog.get_logger(__name__)
 
@@ -52,10 +52,13 @@ Assigned = Callable[[list[Place]], Awaitable[Mapping[Place, int]]]
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
-    def __init__(self, consumer: AIOKafkaConsumer, revoked: Callable[[], Awaitable[None]], assigned: Assigned | None) -> None:
+    def __init__(
+        self, consumer: AIOKafkaConsumer, revoked: Callable[[], Awaitable[None]], assigned: Assigned | None, *, static: bool
+    ) -> None:
         self._consumer = consumer
         self._revoked = revoked
         self._assigned = assigned
+        self._may_ask = static
         #: What went wrong when partitions came; for the next poll to raise.
         self.fault: PycdcError | None = None
 
@@ -66,6 +69,10 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         parts = sorted(assigned)
         log.info("partitions assigned", partitions=[f"{p.topic}-{p.partition}" for p in parts])
+        if not parts and self._may_ask:
+            # A static member that comes back is given what it had (KIP-345), though topics may have come since.
+            self._may_ask = False
+            rejoin(self._consumer)
         if self._assigned is not None and parts:
             # before the first await: until the answer is here nothing may be read from where Kafka thinks it goes on
             self._consumer.pause(*parts)
@@ -99,6 +106,7 @@ class GroupConsumer:
         self._bootstrap = settings.get("bootstrap.servers", "")
         self._topics, self._pattern = topics, pattern
         self._listener: _Listener | None = None
+        self._static = "group_instance_id" in mapped
         self._consumer = AIOKafkaConsumer(group_id=group, enable_auto_commit=False, **mapped)
 
     async def start(self, revoked: Callable[[], Awaitable[None]], assigned: Assigned | None = None) -> None:
@@ -113,7 +121,7 @@ class GroupConsumer:
             await self._consumer.stop()
             raise await unreachable(self._bootstrap, error) from None
         bare_records(self._consumer)
-        listener = self._listener = _Listener(self._consumer, revoked, assigned)
+        listener = self._listener = _Listener(self._consumer, revoked, assigned, static=self._static)
         if self._pattern is not None:
             self._consumer.subscribe(pattern=self._pattern, listener=listener)
         else:

@@ -216,6 +216,11 @@ def client_of(admin: AIOKafkaAdminClient) -> AIOKafkaClient:
     return admin._client
 
 
+def rejoin(consumer: AIOKafkaConsumer) -> None:
+    """Ask the group for a new assignment."""
+    consumer._coordinator.request_rejoin()
+
+
 def client_of_consumer(consumer: AIOKafkaConsumer) -> AIOKafkaClient:
     """The same below a consumer."""
     return consumer._client

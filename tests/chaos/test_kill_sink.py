@@ -27,6 +27,7 @@ from pycdc.plugins.contracts import SinkContext
 from pycdc.plugins.join import load_sink
 from pycdc.runtime.sink_task import run_sink
 from pycdc.sinks.postgres import PostgresSink
+from pycdc.testing.plugin import Database
 
 PARTITIONS = 3
 JSON = "org.apache.kafka.connect.json.JsonConverter"
@@ -84,7 +85,7 @@ class Load(threading.Thread):
             time.sleep(self.chance.uniform(0, 0.05))
 
 
-def run(target, kafka, folder, name, kills):
+def run(target, kafka, folder, name, kills, disturb=lambda _n: None):
     seed = int(os.environ.get("PYCDC_SEED", random.randrange(1 << 30)))
     print(f"seed {seed}")
     chance = random.Random(seed)
@@ -95,39 +96,45 @@ def run(target, kafka, folder, name, kills):
     with psycopg.connect(target.dsn, autocommit=True) as conn:
         conn.execute(q.SQL("CREATE TABLE {} (n int)").format(q.Identifier(log)))
         conn.execute(q.SQL("CREATE TABLE {} (id int PRIMARY KEY, version int)").format(q.Identifier(state)))
-        upserts = {"insert.mode": "upsert", "pk.mode": "record_key", "delete.enabled": "true"}
-        sinks = [Sink(log, folder, target, kafka), Sink(state, folder, target, kafka, **upserts)]
-        load = Load(kafka, log, state, seed)
-        for sink in sinks:
+    upserts = {"insert.mode": "upsert", "pk.mode": "record_key", "delete.enabled": "true"}
+    sinks = [Sink(log, folder, target, kafka), Sink(state, folder, target, kafka, **upserts)]
+    load = Load(kafka, log, state, seed)
+    for sink in sinks:
+        sink.start()
+    load.start()
+    try:
+        for n in range(kills):
+            time.sleep(chance.uniform(0.4, 2.2))
+            disturb(n)
+            sink = chance.choice(sinks)
+            sink.kill()
             sink.start()
-        load.start()
-        try:
-            for _ in range(kills):
-                time.sleep(chance.uniform(0.4, 2.2))
-                sink = chance.choice(sinks)
-                sink.kill()
-                sink.start()
-            load.ended.set()
-            load.join()
-            end = time.monotonic() + 60
-            counted, written = q.SQL("SELECT count(*) FROM {}").format(q.Identifier(log)), 0
-            stored = q.SQL("SELECT id, version FROM {}").format(q.Identifier(state))
-            due = {k: v for k, v in load.final.items() if v is not None}
-            while time.monotonic() < end:
-                written = conn.execute(counted).fetchone()[0]
-                if written >= load.records and dict(conn.execute(stored).fetchall()) == due:
-                    break
-                assert all(s.process.poll() is None for s in sinks), "".join(s.log.read_text()[-2000:] for s in sinks)
-                time.sleep(0.2)
-            time.sleep(1)  # what comes twice has time to come
-            rows = [r[0] for r in conn.execute(q.SQL("SELECT n FROM {}").format(q.Identifier(log))).fetchall()]
-            assert sorted(rows) == list(range(load.records)), f"{len(rows)} rows, {len(set(rows))} different, of {load.records} records"
-            assert dict(conn.execute(stored).fetchall()) == due
-        finally:
-            load.ended.set()
-            for sink in sinks:
-                sink.kill()
+        load.ended.set()
+        load.join()
+        check(target, sinks, load, q.Identifier(log), q.Identifier(state))
+    finally:
+        load.ended.set()
+        for sink in sinks:
+            sink.kill()
     print(f"{kills} kills, {load.records} records of each topic: each a row once, and the last word of every key")
+
+
+def check(target, sinks, load, log, state):
+    """Wait until all has arrived; then nothing may have come twice."""
+    due = {k: v for k, v in load.final.items() if v is not None}
+    with psycopg.connect(target.dsn, autocommit=True) as conn:
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
+            written = conn.execute(q.SQL("SELECT count(*) FROM {}").format(log)).fetchone()[0]
+            stored = dict(conn.execute(q.SQL("SELECT id, version FROM {}").format(state)).fetchall())
+            if written >= load.records and stored == due:
+                break
+            assert all(s.process.poll() is None for s in sinks), "".join(s.log.read_text()[-2000:] for s in sinks)
+            time.sleep(0.2)
+        time.sleep(1)  # what comes twice has time to come
+        rows = [r[0] for r in conn.execute(q.SQL("SELECT n FROM {}").format(log)).fetchall()]
+        assert sorted(rows) == list(range(load.records)), f"{len(rows)} rows, {len(set(rows))} different, of {load.records} records"
+        assert dict(conn.execute(q.SQL("SELECT id, version FROM {}").format(state)).fetchall()) == due
 
 
 @pytest.mark.timeout(300)
@@ -139,6 +146,12 @@ def test_each_record_is_written_once_through_kills(target, kafka, names, tmp_pat
 @pytest.mark.timeout(1800)
 def test_each_record_is_written_once_through_a_hundred_kills(target, kafka, names, tmp_path):
     run(target, kafka, tmp_path, names.base.lower(), 100)
+
+
+@pytest.mark.timeout(300)
+def test_the_target_dies_under_load(private_postgres, kafka, names, tmp_path):
+    target = Database(private_postgres.host, private_postgres.port, private_postgres.user, "postgres")
+    run(target, kafka, tmp_path, names.base.lower(), 3, lambda _n: private_postgres.restart("immediate"))
 
 
 # ---- without processes: who may write

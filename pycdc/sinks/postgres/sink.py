@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import orjson
 import psycopg
@@ -19,7 +19,7 @@ import structlog
 from psycopg import sql
 
 from pycdc.config.definition import ConfigDef
-from pycdc.errors import BadRow, SinkError, TargetSchemaError
+from pycdc.errors import BadRow, ConnectionLost, SinkError, TargetSchemaError
 from pycdc.model.change import Changes
 from pycdc.model.record import Record
 from pycdc.model.schema import Schema
@@ -40,6 +40,8 @@ from pycdc.sinks.postgres.types import widened
 from pycdc.sinks.postgres.values import texts
 
 log = structlog.get_logger(__name__)
+
+_T = TypeVar("_T")
 
 #: Deadlock and serialization failure: the same statements may succeed at once.
 _CONCURRENCY = ("40P01", "40001")
@@ -83,7 +85,7 @@ class PostgresSink:
     async def open(self, context: SinkContext) -> None:
         self._connector, self._topic_id = context.connector, context.topic_id
         self._intake.tolerant = context.tolerant
-        await self._connected()
+        await self._retried(self._connected, "cannot connect")
 
     def put(self, records: Sequence[Record]) -> None:
         self._intake.records(records)
@@ -138,11 +140,11 @@ class PostgresSink:
 
     async def claim(self, partitions: Sequence[Partition]) -> Mapping[Partition, int]:
         ids = {topic: await self._topic_id(topic) for topic, _ in partitions}
-        conn = await self._connected()
-        try:
-            return await self._positions.claim(conn, self._connector, partitions, ids)
-        except psycopg.Error as error:
-            raise translate(error, self._connection, "positions cannot be read") from error
+
+        async def claim() -> Mapping[Partition, int]:
+            return await self._positions.claim(await self._connected(), self._connector, partitions, ids)
+
+        return await self._retried(claim, "positions cannot be read")
 
     async def flush_to(self, positions: Mapping[Partition, int]) -> None:
         await self._flush(lambda conn: self._positions.store(conn, self._connector, positions), forced=True)
@@ -152,31 +154,45 @@ class PostgresSink:
         buffers, self._buffers = self._buffers, {}
         if not buffers and not forced:
             return
-        attempt, in_order, told = 0, False, len(self.refused)
-        while True:
+        in_order, told = False, len(self.refused)
+
+        async def write() -> None:
+            nonlocal in_order
+            del self.refused[told:]
             try:
                 await self._transaction(buffers, store, in_order=in_order)
                 return
             except BadRow:
                 if in_order:
                     raise
-                in_order = True
             except psycopg.Error as error:
-                del self.refused[told:]
-                if is_of_a_row(error) and not in_order:
-                    in_order = True
-                    continue
-                fault = translate(error, self._connection, "a write failed")
+                if in_order or not is_of_a_row(error):
+                    raise
+            in_order = True
+            await self._transaction(buffers, store, in_order=True)
+
+        await self._retried(write, "a write failed")
+
+    async def _retried(self, act: Callable[[], Awaitable[_T]], what: str) -> _T:
+        """`act`, again after faults that pass, as often as the configuration says."""
+        attempt = 0
+        while True:
+            try:
+                return await act()
+            except psycopg.Error as error:
+                fault = translate(error, self._connection, what)
                 if error.sqlstate not in _CONCURRENCY and not fault.retriable:
-                    raise SinkError("a write failed", where=self._connection.where, cause=fault.cause, hint=fault.hint) from error
-                if attempt >= self.settings.max_retries:
-                    raise fault from error
-                pause = min(0.1 * 2**attempt, self.settings.retry_ms / 1000) * random.uniform(0.8, 1.2)  # noqa: S311
-                attempt += 1
-                self.retries += 1
-                log.warning("a write failed, trying again", cause=fault.cause, seconds=round(pause, 1))
-                await self._disconnect()
-                await asyncio.sleep(pause)
+                    raise SinkError(what, where=self._connection.where, cause=fault.cause, hint=fault.hint) from error
+            except ConnectionLost as error:
+                fault = error
+            if attempt >= self.settings.max_retries:
+                raise fault
+            pause = min(0.1 * 2**attempt, self.settings.retry_ms / 1000) * random.uniform(0.8, 1.2)  # noqa: S311
+            attempt += 1
+            self.retries += 1
+            log.warning("trying again", what=what, cause=fault.cause, seconds=round(pause, 1))
+            await self._disconnect()
+            await asyncio.sleep(pause)
 
     async def load_position(self) -> Offset | None:
         conn = await self._connected()

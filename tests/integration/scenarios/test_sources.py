@@ -5,77 +5,17 @@ share are set on the command line. `snapshot` modes, least privilege, the outbox
 """
 
 import json
-import os
-import signal
 import socket
-import subprocess
 import sys
 import time
 import urllib.request
+from pathlib import Path
 
 import psycopg
 import pytest
-from confluent_kafka import Consumer, TopicPartition
 
-
-class Source:
-    """`pycdc source` over one connector file, as a process."""
-
-    def __init__(self, connector, db, kafka, names, folder, http=None, **more):
-        self.name = names.base
-        self.kafka = kafka
-        file = folder / "connector.json"
-        file.write_text(json.dumps(connector))
-        sets = {
-            "name": names.base, "database.hostname": db.host, "database.port": db.port, "database.dbname": db.dbname,
-            "slot.name": names.slot, "bootstrap.servers": kafka, "offset.storage.topic": f"{names.base}-offsets",
-            "offset.storage.replication.factor": 1, "offset.storage.partitions": 1, "offset.flush.interval.ms": 100,
-            "topic.prefix": names.prefix, **more,
-        }  # fmt: skip
-        self.command = [sys.executable, "-m", "pycdc.cli", "source", "--config", str(file)]
-        for key, value in sets.items():
-            self.command += ["--set", f"{key}={value}"]
-        self.command += [] if http is None else ["--http", http]
-        self.log = folder / "log"
-        self.process = None
-
-    def start(self):
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(self.command, stdout=log, stderr=log, env={**os.environ, "NO_COLOR": "1"})
-
-    def stop(self):
-        if self.process is not None and self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-            assert self.process.wait(20) == 0, self.log.read_text()[-2000:]
-
-    def records(self, topic, enough, limit=40):
-        """(partition, key, value) of the topic's records once `enough(them)`."""
-        consumer = Consumer({"bootstrap.servers": self.kafka, "group.id": f"check-{self.name}", "enable.auto.commit": False, "log_level": 0})
-        end, found, assigned = time.monotonic() + limit, [], False
-        try:
-            while not enough(found):
-                assert time.monotonic() < end, f"{found[-5:]} of {len(found)}\n{self.log.read_text()[-3000:]}"
-                assert self.process.poll() is None, self.log.read_text()[-3000:]
-                if not assigned:
-                    known = consumer.list_topics(timeout=10).topics.get(topic)
-                    if known is None or known.error or not known.partitions:
-                        time.sleep(0.1)
-                        continue
-                    consumer.assign([TopicPartition(topic, p, 0) for p in known.partitions])
-                    assigned = True
-                for m in consumer.consume(1000, 0.2):
-                    if m.error() is None:
-                        found.append((m.partition(), m.key() and json.loads(m.key()), m.value() and json.loads(m.value())))
-        finally:
-            consumer.close()
-        return found
-
-    def partitions(self, topic):
-        consumer = Consumer({"bootstrap.servers": self.kafka, "group.id": "check"})
-        try:
-            return len(consumer.list_topics(topic, timeout=10).topics[topic].partitions)
-        finally:
-            consumer.close()
+sys.path.insert(0, str(Path(__file__).parent))
+from processes import Source
 
 
 @pytest.fixture
