@@ -26,6 +26,7 @@ CUSTOM: Final = "custom converter"
 _POSTGRES = "pycdc.sources.postgres:PostgresSource"
 _POSTGRES_SINK = "pycdc.sinks.postgres:PostgresSink"
 _CLICKHOUSE_SINK = "pycdc.sinks.clickhouse:ClickHouseSink"
+_STARROCKS_SINK = "pycdc.sinks.starrocks:StarRocksSink"
 
 _KAFKA = "org.apache.kafka.connect.transforms"
 
@@ -52,6 +53,9 @@ TABLE: Final[Mapping[Kind, Mapping[str, str]]] = {
         "jdbc-sink": _POSTGRES_SINK,
         "com.clickhouse.kafka.connect.ClickHouseSinkConnector": _CLICKHOUSE_SINK,
         "clickhouse": _CLICKHOUSE_SINK,
+        "com.starrocks.connector.kafka.StarRocksSinkConnector": _STARROCKS_SINK,
+        "io.pycdc.starrocks.StarRocksSink": _STARROCKS_SINK,
+        "starrocks": _STARROCKS_SINK,
     },
     CONVERTER: {
         "org.apache.kafka.connect.json.JsonConverter": "pycdc.converters.json:JsonConverter",
@@ -85,6 +89,7 @@ TABLE: Final[Mapping[Kind, Mapping[str, str]]] = {
                 "outbox.EventRouter": "event_router", "Filter": "scripted", "ContentBasedRouter": "scripted",
             }.items()
         },
+        "com.starrocks.connector.kafka.transforms.AddOpFieldForDebeziumRecord": "pycdc.transforms.add_op_field:AddOpFieldForDebeziumRecord",
     },
     CUSTOM: {},
     PREDICATE: {
@@ -97,8 +102,6 @@ TABLE: Final[Mapping[Kind, Mapping[str, str]]] = {
 LATER: Final[Mapping[str, Kind]] = {
     "io.confluent.connect.jdbc.JdbcSourceConnector": SOURCE,
     "jdbc-source": SOURCE,
-    "com.starrocks.connector.kafka.StarRocksSinkConnector": SINK,
-    "starrocks": SINK,
     "io.confluent.connect.avro.AvroConverter": CONVERTER,
     "io.confluent.connect.protobuf.ProtobufConverter": CONVERTER,
     "io.confluent.connect.json.JsonSchemaConverter": CONVERTER,

@@ -97,7 +97,7 @@ def copy_lines(part: Part, write: WriteColumn, types: Mapping[str, str], table: 
         try:
             texts = write(name, known, schema)
         except UNWRITABLE as error:
-            raise _unwritable(name, schema, values, part.entries, write, types[name], table, error) from None
+            raise unwritable(name, schema, values, part.entries, write, types[name], table, error) from None
         if known is not values:
             nulls += len(values) - len(known)
             present = iter(texts)
@@ -118,7 +118,7 @@ def _joined(columns: list[Sequence[str]]) -> str:
     return "\n".join(map("\t".join, zip(*columns, strict=True))) + "\n"
 
 
-def _unwritable(
+def unwritable(
     column: str, schema: Schema | None, values: Sequence[Any], entries: Sequence[Entry], write: WriteColumn, kind: str,
     table: str, error: Exception,
 ) -> BadRow:  # fmt: skip

@@ -1,0 +1,109 @@
+"""The target's tables as a sink knows them: looked at once, made and widened where that was asked for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from itertools import chain
+from typing import TypeVar
+
+from pycdc.errors import PycdcError, TargetSchemaError
+from pycdc.model.schema import Schema
+from pycdc.plugins.contracts import Offset
+from pycdc.sinks.buffer import Buffer
+from pycdc.sinks.starrocks.catalog import Catalog, Target
+from pycdc.sinks.starrocks.config import StarRocksSinkConfig
+from pycdc.sinks.starrocks.load import Tries
+from pycdc.sinks.starrocks.rows import key_columns, marks_of
+
+T = TypeVar("T")
+
+
+class Tables:
+    """One sink's. `tries` makes what decides how often a lost connection is made again."""
+
+    def __init__(self, settings: StarRocksSinkConfig, catalog: Catalog, tries: Callable[[], Tries]) -> None:
+        self._settings, self._catalog, self._tries = settings, catalog, tries
+        self._known: dict[str, Target] = {}
+
+    async def version(self) -> tuple[int, ...]:
+        return await self._call(self._catalog.version)
+
+    async def truncate(self, table: str) -> None:
+        await self._call(lambda: self._catalog.truncate(table))
+
+    async def load_position(self, name: str) -> Offset | None:
+        return await self._call(lambda: self._catalog.load_position(name, self._settings.table_properties))
+
+    def forget(self, table: str) -> None:
+        """Look at it again before the next write."""
+        self._known.pop(table, None)
+
+    async def target(self, table: str, buffer: Buffer) -> Target:
+        """The table with every column of the rows, made or widened when asked for. Raises TargetSchemaError."""
+        names = _names(buffer)
+        target = self._known.get(table)
+        if target is None or _missing(target, names):  # somebody may have added what is missing
+            target = await self._call(lambda: self._catalog.describe(table))
+        row = next((c.row_schema for c in reversed(buffer.changes) if c.row_schema is not None), None)
+        if target is None and self._settings.creates and row is not None:
+            target = await self._made(table, row, buffer)
+        if target is None:
+            raise TargetSchemaError(
+                f"StarRocks has no table {table}", where=self._settings.database,
+                hint="create it, or set schema.evolution=basic (which needs records with schemas)",
+            )  # fmt: skip
+        missing = _missing(target, names)
+        if missing:
+            target = await self._widened(table, missing, row)
+        self._known[table] = target
+        return target
+
+    async def _made(self, table: str, row: Schema, buffer: Buffer) -> Target | None:
+        key = next((k for c in reversed(buffer.changes) if (k := key_columns(c))), ())
+        if not key:
+            raise TargetSchemaError(
+                f"table {table} cannot be made", cause="its records have no key, so nothing could be changed or deleted in it",
+                hint="message.key.columns at the source names a key; a table that is only appended to is made by hand, with DUPLICATE KEY",
+            )  # fmt: skip
+        marks, s = marks_of(None), self._settings
+        fields = row.replace(fields=tuple(f for f in row.fields if f.name not in marks))
+        await self._call(lambda: self._catalog.create(table, fields, key, s.table_properties, s.buckets))
+        return await self._call(lambda: self._catalog.describe(table))
+
+    async def _widened(self, table: str, missing: Sequence[str], row: Schema | None) -> Target:
+        schemas = {c: s for c in missing if row is not None and (s := row.field(c)) is not None}
+        if not self._settings.creates or len(schemas) != len(missing):
+            clauses = ", ".join(f"ADD COLUMN `{c}` <type> NULL" for c in missing)
+            raise TargetSchemaError(
+                f"table {table} lacks {', '.join(missing)}", where=self._settings.database,
+                hint=f"ALTER TABLE `{table}` {clauses}, or schema.evolution=basic",
+            )  # fmt: skip
+        return await self._call(lambda: self._catalog.add_columns(table, schemas))
+
+    async def _call(self, function: Callable[[], T]) -> T:
+        """A blocking call in a thread, tried again while StarRocks cannot be reached. One that has begun is waited for also
+        when we are cancelled: half a schema change must not meet another.
+        """
+        tries = self._tries()
+        while True:
+            call = asyncio.ensure_future(asyncio.to_thread(function))
+            try:
+                return await asyncio.shield(call)
+            except asyncio.CancelledError:
+                await asyncio.wait([call])
+                raise
+            except PycdcError as error:
+                await tries.failed(error)
+
+
+def _names(buffer: Buffer) -> list[str]:
+    """Names in the rows, in the order in which they come."""
+    rows = [e[0] for entries in (buffer.rows, buffer.partial) for e in entries.values() if e[0] is not None]
+    return list(dict.fromkeys(chain.from_iterable(rows)))
+
+
+def _missing(target: Target, names: Sequence[str]) -> list[str]:
+    """Those that the table does not have."""
+    marks = marks_of(target)
+    return [n for n in names if n not in marks and target.column(n) is None]
