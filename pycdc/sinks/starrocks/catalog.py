@@ -203,11 +203,9 @@ class Execute:
 
 
 def _driver() -> Any:
-    """The module pymysql, which comes with an extra of its own."""
-    try:
-        import pymysql
-    except ImportError:
-        raise SinkError("the StarRocks sink needs pymysql", hint="pip install 'pycdc[starrocks]'") from None
+    """The module pymysql, loaded when it is needed first."""
+    import pymysql
+
     return pymysql
 
 

@@ -9,8 +9,6 @@ import psycopg
 import pytest
 from aiokafka import AIOKafkaProducer
 
-pytest.importorskip("pymysql")
-
 from pycdc.config.layers import Layered
 from pycdc.converters.json import JsonConverter, JsonConverterConfig
 from pycdc.errors import BadRow, ConnectionLost, PycdcError, SinkError, TargetSchemaError
