@@ -100,7 +100,8 @@ def through_kafka(folder: Path, server: Postgres, bootstrap: str) -> list[Worker
         "offset.storage.topic": "pycdc-offsets", "offset.storage.replication.factor": 1, "offset.storage.partitions": 1,
         "topic.creation.default.replication.factor": 1, "topic.creation.default.partitions": 1,
     }  # fmt: skip
-    topics = {"topics": ",".join(TOPICS)}
+    # static members: one that is started again after a kill takes its partitions at once
+    topics = {"topics": ",".join(TOPICS), "consumer.override.group.instance.id": "1", "consumer.override.session.timeout.ms": 10_000}
     sinks = [Worker(name, folder, "sink", {"--config": sink | common | topics}) for name, sink in _sinks(folder, server).items()]
     return [Worker("source", folder, "source", {"--config": source}, slot="shop"), *sinks]
 
