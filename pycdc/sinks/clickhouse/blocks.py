@@ -100,9 +100,13 @@ def _replacing(target: Target, changes: Sequence[Changes], version_of: VersionOf
     if gone and target.deleted is None:
         raise _no_mark(target, deletes[0])
     return [
-        b.plus(target.version, [version_of(target, c, i) for _, c, i in b.part.entries]).plus(target.deleted, [mark] * len(b.part.entries))
+        b.plus(target.version, _versions(target, b.part, version_of)).plus(target.deleted, [mark] * len(b.part.entries))
         for mark, blocks in ((0, rows), (1, gone)) for b in blocks
     ]  # fmt: skip
+
+
+def _versions(target: Target, part: Part, version_of: VersionOf) -> list[int]:
+    return [] if target.version is None else [version_of(target, c, i) for _, c, i in part.entries]
 
 
 def _with_key(part: Part, key: tuple[str, ...]) -> Part:
@@ -173,7 +177,7 @@ def _log(target: Target, changes: Sequence[Changes], version_of: VersionOf) -> l
     if keys:
         blocks += [(1, p) for p in keys_alike(keys, key_columns(keys[0][1]))]
     return [
-        Block(p).plus(target.version, [version_of(target, c, i) for _, c, i in p.entries])
+        Block(p).plus(target.version, _versions(target, p, version_of))
         .plus(target.op, _ops(p)).plus(target.deleted, [mark] * len(p.entries)) for mark, p in blocks
     ]  # fmt: skip
 

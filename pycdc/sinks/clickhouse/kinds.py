@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 
@@ -54,11 +55,25 @@ def named(argument: str) -> tuple[str, str]:
 
 def split(text: str) -> list[str]:
     """At commas outside of parentheses and quotes."""
-    return [part.strip() for part in _parts(text) if part.strip()]
+    begin, parts = 0, []
+    for i, c, depth in _scanned(text):
+        if c == "," and not depth:
+            parts.append(text[begin:i])
+            begin = i + 1
+    return [part.strip() for part in (*parts, text[begin:]) if part.strip()]
 
 
-def _parts(text: str) -> Iterator[str]:
-    depth, quote, begin, escaped = 0, "", 0, False
+def first_call(text: str) -> str:
+    """`Engine(arguments)` at the beginning of what an engine is written as; the name alone where it has none."""
+    name = re.match(r"\w+", text)
+    if name is None or text[name.end() : name.end() + 1] != "(":
+        return name[0] if name is not None else ""
+    return next((text[: i + 1] for i, c, depth in _scanned(text) if c == ")" and not depth), text)
+
+
+def _scanned(text: str) -> Iterator[tuple[int, str, int]]:
+    """Characters outside of quotes, each with its place and how many parentheses are open behind it."""
+    depth, quote, escaped = 0, "", False
     for i, c in enumerate(text):
         if escaped:
             escaped = False
@@ -67,11 +82,6 @@ def _parts(text: str) -> Iterator[str]:
             quote = "" if c == quote else quote
         elif c in "'`":
             quote = c
-        elif c in "([":
-            depth += 1
-        elif c in ")]":
-            depth -= 1
-        elif c == "," and not depth:
-            yield text[begin:i]
-            begin = i + 1
-    yield text[begin:]
+        else:
+            depth += (c in "([") - (c in ")]")
+            yield i, c, depth

@@ -191,6 +191,7 @@ class ClickHouseSink:
                 if self.settings.evolves:
                     target = await self._sessions.call(self._tables.nullable, target, wanted.column)
                     continue
+                self._refuse_now(wanted.told)
                 await self._write_in_order(writer, changes)
             except BadRow as error:
                 if error.record is not None:

@@ -14,7 +14,7 @@ import msgspec
 from pycdc.errors import TargetSchemaError
 from pycdc.sinks.clickhouse import statements
 from pycdc.sinks.clickhouse.client import Session
-from pycdc.sinks.clickhouse.kinds import arguments, bare, split
+from pycdc.sinks.clickhouse.kinds import arguments, bare, first_call, split
 from pycdc.sinks.clickhouse.naming import Place
 
 #: A row stays one row: the newest version of a sorting key wins.
@@ -106,7 +106,7 @@ def load(session: Session, place: Place, version_column: str, deleted_column: st
 
 def _distributed(session: Session, place: Place, full: str, version_column: str, deleted_column: str) -> Target:
     """Distributed(cluster, database, table, ...): what its own table is. Raises TargetSchemaError."""
-    _, database, name = (_unquoted(a) for a in arguments(full)[:3])
+    _, database, name = (_unquoted(a) for a in arguments(first_call(full))[:3])
     local = load(session, (database, name), version_column, deleted_column)
     if local is None:
         raise TargetSchemaError(
@@ -117,21 +117,10 @@ def _distributed(session: Session, place: Place, full: str, version_column: str,
 
 def _given(full: str, *, replicated: bool) -> list[str]:
     """Columns that the engine is given: its arguments without a replication's path and replica name."""
-    head = full.partition(" ")[0] if "(" not in full.partition(" ")[0] else full[: _end(full)]
-    found = arguments(head)
+    found = arguments(first_call(full))
     if replicated:
         found = [a for a in found if not a.startswith("'")]
     return [_unquoted(a) for a in found]
-
-
-def _end(full: str) -> int:
-    """Behind the closing parenthesis of the engine's arguments."""
-    depth = 0
-    for i, c in enumerate(full):
-        depth += (c == "(") - (c == ")")
-        if c == ")" and not depth:
-            return i + 1
-    return len(full)
 
 
 def _unquoted(name: str) -> str:
