@@ -132,8 +132,14 @@ def _no_mark(target: Target, entry: Entry) -> BadRow:
 
 
 def _collapsing(target: Target, changes: Sequence[Changes]) -> list[Block]:
-    old: list[Entry] = []
-    new: list[Entry] = []
+    """In the order of the changes, which FINAL goes by: a row is there before it is taken away."""
+    entries: list[Entry] = []
+    signs: dict[int, int] = {}  # by the entry's id: entries themselves go into the parts
+
+    def add(row: Values, changes: Changes, index: int, sign: int) -> None:
+        entries.append((row, changes, index))
+        signs[id(entries[-1])] = sign
+
     for c in changes:
         for i, row in enumerate(c.rows):
             before, op = c.before(i), c.ops[i] if c.ops else ""
@@ -141,11 +147,11 @@ def _collapsing(target: Target, changes: Sequence[Changes]) -> list[Block]:
                 continue  # the tombstone behind a delete
             if not op or (op in (UPDATE, DELETE) and before is None):
                 raise _no_before(target, c, i, op)
-            if op in (UPDATE, DELETE):
-                old.append((before, c, i))
+            if op in (UPDATE, DELETE) and before is not None:
+                add(before, c, i, -1)
             if row is not None:
-                new.append((before | row if c.partial and before is not None else row, c, i))
-    return [Block(p).plus(target.sign, [sign] * len(p.entries)) for sign, entries in ((-1, old), (1, new)) for p in alike(entries)]
+                add(before | row if c.partial and before is not None else row, c, i, 1)
+    return [Block(p).plus(target.sign, [signs[id(e)] for e in p.entries]) for p in alike(entries)]
 
 
 def _no_before(target: Target, changes: Changes, index: int, op: str) -> BadRow:

@@ -16,7 +16,7 @@ _OF_A_ROW: Final = re.compile(
     r"CANNOT_PARSE|CANNOT_READ_ARRAY|CANNOT_INSERT_NULL|TYPE_MISMATCH|OUT_OF_BOUND|OUT_OF_RANGE|TOO_LARGE_STRING|UNKNOWN_ELEMENT_OF_ENUM|INCORRECT_DATA|"
     r"DECIMAL_OVERFLOW|VIOLATED_CONSTRAINT|CANNOT_CONVERT"
 )
-_NAME: Final = re.compile(r"\(([A-Z_]{6,})\)")
+_NAME: Final = re.compile(r"\(([A-Z][A-Z0-9_]{5,})\)")
 _ROW: Final = re.compile(r"at row (\d+)|\(row (\d+)")
 
 

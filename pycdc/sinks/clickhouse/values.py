@@ -163,7 +163,7 @@ def _times(values: Sequence[Any], schema: Schema | None, precision: int, units: 
         second, rest = divmod(value * unit, SECOND)
         if not 0 <= second <= 86_400:
             raise Unwritable("no time of a day")
-        out.append(f"{second // 3600:02}:{second // 60 % 60:02}:{second % 60:02}" + (f".{rest:09}" if rest else ""))
+        out.append(f"{second // 3600:02}:{second // 60 % 60:02}:{second % 60:02}" + (f".{rest:09}"[: precision + 1] if precision else ""))
     return out
 
 
