@@ -14,7 +14,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import structlog
 
-from pycdc.errors import ConnectionLost
+from pycdc.errors import ConnectionLost, SinkError
 from pycdc.sinks.clickhouse import faults
 from pycdc.sinks.clickhouse.config import ClickHouseSinkConfig
 from pycdc.sinks.clickhouse.values import SETTINGS
@@ -34,6 +34,8 @@ class Session:
 
         self._settings = settings
         self._errors = (ClickHouseError, OSError)
+        #: Nobody waits for what this session does any more: what is under way ends, and nothing else begins.
+        self.given_up = False
         try:
             self._client: Any = clickhouse_connect.get_client(**settings.connection())
         except self._errors as error:
@@ -75,6 +77,8 @@ class Session:
     def _tried(self, call: Callable[[], Any], what: str, *, told: bool = True) -> Any:
         attempt = 0
         while True:
+            if self.given_up:
+                raise SinkError(what, where=self._settings.where, cause="its time was over")
             try:
                 return call()
             except self._errors as error:
@@ -102,27 +106,24 @@ class Sessions:
 
     async def open(self) -> None:
         """Make the first. Raises ConnectionLost."""
-        self._idle.append(await _in_thread(Session, self._settings))
+        self._idle.append(await asyncio.to_thread(Session, self._settings))
 
     async def call(self, function: Callable[Concatenate[Session, P], R], *arguments: P.args, **named: P.kwargs) -> R:
         """Run `function` with a session in a thread."""
         async with self._free:
-            session = self._idle.pop() if self._idle else await _in_thread(Session, self._settings)
+            session = self._idle.pop() if self._idle else await asyncio.to_thread(Session, self._settings)
+            call = asyncio.ensure_future(asyncio.to_thread(function, session, *arguments, **named))
             try:
-                return await _in_thread(function, session, *arguments, **named)
+                return await asyncio.shield(call)
+            except asyncio.CancelledError:
+                session.given_up = True
+                await asyncio.wait([call])
+                raise
             finally:
+                session.given_up = False
                 self._idle.append(session)
 
     async def close(self) -> None:
         sessions, self._idle = self._idle, []
         for session in sessions:
-            await _in_thread(session.close)
-
-
-async def _in_thread(function: Callable[..., R], *arguments: Any, **named: Any) -> R:
-    call = asyncio.ensure_future(asyncio.to_thread(function, *arguments, **named))
-    try:
-        return await asyncio.shield(call)
-    except asyncio.CancelledError:
-        await asyncio.wait([call])
-        raise
+            await asyncio.to_thread(session.close)
