@@ -20,7 +20,7 @@ from pycdc.sinks.clickhouse.target import COLLAPSING, REPLACING, Target
 from pycdc.sinks.lines import Part, alike, keys_alike, with_key
 
 #: Of ExtractNewRecordState's delete.tombstone.handling.mode=rewrite; its other added fields begin so, too.
-_MARK: Final = "__deleted"
+MARK: Final = "__deleted"
 _METADATA: Final = "__"
 
 
@@ -43,7 +43,8 @@ class Block(NamedTuple):
 
 #: Reads the other columns of rows that are known in part; Part of known columns, keys among them, and the key -> Block.
 Complete = Callable[[Part, tuple[str, ...]], Block]
-VersionOf = Callable[[Target, Changes, int], int]
+#: None: rows bring their own.
+VersionOf = Callable[[Target, Changes, int], int] | None
 
 
 def key_columns(changes: Changes) -> tuple[str, ...]:
@@ -57,9 +58,9 @@ def key_columns(changes: Changes) -> tuple[str, ...]:
 def shaped(changes: Changes, target: Target) -> Changes:
     """Deletes that come as rows with a mark are deletes, unless the table wants the mark."""
     first = next((r for r in changes.rows if r is not None), None)
-    if first is None or _MARK not in first or _MARK in target.types:
+    if first is None or MARK not in first or MARK in target.types:
         return changes
-    rows = [None if r is None or str(r.get(_MARK)).lower() == "true" else r for r in changes.rows]
+    rows = [None if r is None or str(r.get(MARK)).lower() == "true" else r for r in changes.rows]
     # ExtractNewRecordState keeps the row as it was, which a log wants to have
     befores = [old if new is None else None for old, new in zip(changes.rows, rows, strict=True)]
     return msgspec.structs.replace(changes, rows=rows, befores=befores if any(befores) else ())
@@ -105,8 +106,21 @@ def _replacing(target: Target, changes: Sequence[Changes], version_of: VersionOf
     ]  # fmt: skip
 
 
-def _versions(target: Target, part: Part, version_of: VersionOf) -> list[int]:
-    return [] if target.version is None else [version_of(target, c, i) for _, c, i in part.entries]
+def _versions(target: Target, part: Part, version_of: VersionOf) -> list[Any]:
+    if target.version is None or target.version in part.columns:
+        return []
+    return [version_of(target, c, i) if version_of is not None else _own_version(target, c, i) for _, c, i in part.entries]
+
+
+def _own_version(target: Target, changes: Changes, index: int) -> Any:
+    """Of a deleted row, which shows it only where the event has the row before."""
+    before = changes.before(index) or {}
+    if target.version not in before:
+        raise BadRow.of(
+            changes.record(index), f"a delete has no version for table {target}", where=changes.where(index), cause="clickhouse.version.source is record",
+            hint="set delete.tombstone.handling.mode=rewrite in ExtractNewRecordState, or clickhouse.version.source=stream",
+        )  # fmt: skip
+    return before[target.version]
 
 
 def _with_key(part: Part, key: tuple[str, ...]) -> Part:
@@ -183,7 +197,7 @@ def _log(target: Target, changes: Sequence[Changes], version_of: VersionOf) -> l
     if keys:
         blocks += [(1, p) for p in keys_alike(keys, key_columns(keys[0][1]))]
     return [
-        Block(p).plus(target.version, _versions(target, p, version_of))
+        Block(p).plus(target.version if version_of is not None else None, _versions(target, p, version_of) if version_of is not None else ())
         .plus(target.op, _ops(p)).plus(target.deleted, [mark] * len(p.entries)) for mark, p in blocks
     ]  # fmt: skip
 

@@ -65,10 +65,12 @@ class Session:
         """A statement without rows."""
         self._tried(lambda: self._client.command(statement), what)
 
-    def insert(self, table: str, columns: Sequence[str], lines: bytes, token: str) -> None:
+    def insert(self, table: str, columns: Sequence[str], lines: bytes, token: str, *, distributed: bool = False) -> None:
         """Lines of TSV, as one block. Raises clickhouse_connect's error when a row is at fault, see `faults`."""
         # under the same token a try whose answer was lost is not written twice, where the table remembers tokens
         settings = {**self._writing, "insert_deduplication_token": token}
+        if distributed:
+            settings["distributed_foreground_insert"] = 1  # else it is queued, and acknowledged before it is anywhere
         self._tried(
             lambda: self._client.raw_insert(table, column_names=list(columns), insert_block=lines, fmt="TSV", settings=settings),
             f"ClickHouse refuses a write to {table}", told=False,

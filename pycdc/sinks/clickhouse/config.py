@@ -22,7 +22,7 @@ _JDBC: Final = {
     "compress": "compress", "sslrootcert": "ca_cert", "sslcert": "client_cert", "sslkey": "client_cert_key", "client_name": "client_name",
 }  # fmt: skip
 #: Settings that must stay as `values.SETTINGS` has them.
-_FIXED: Final = ("async_insert", "wait_for_async_insert", "date_time_input_format", "input_format_null_as_default", "insert_deduplication_token")
+_FIXED: Final = ("async_insert", "wait_for_async_insert", "date_time_input_format", "input_format_null_as_default", "insert_deduplication_token", "insert_deduplicate")
 _ENGINE: Final = re.compile(r"(Replicated|Shared)?(Replacing|Collapsing|)MergeTree(?:\((.*)\))?$")
 
 
@@ -95,7 +95,7 @@ class ClickHouseSinkConfig(MootClickHouse):
     cluster = Property[str]("clusterName", text(), default="", doc="ON CLUSTER of every CREATE, ALTER and TRUNCATE.")
     engine = Property[NewTable](
         "clickhouse.table.engine", parsed("STRING", _engine, "[Replicated]ReplacingMergeTree, CollapsingMergeTree, MergeTree"), default=NewTable("", "Replacing", ""),
-        doc="Engine of new tables. CollapsingMergeTree and MergeTree, which keep every change, have to be named for tables that exist as well.",
+        doc="Engine of new tables; empty = ReplacingMergeTree. CollapsingMergeTree and MergeTree, which keep every change, have to be named for tables that exist as well.",
     )  # fmt: skip
     order_by = Property[str]("clickhouse.table.order.by", text(), default="", doc="ORDER BY of new tables; empty = the key's columns.")
     partition_by = Property[str]("clickhouse.table.partition.by", text(), default="", doc="PARTITION BY of new tables: an expression of the key's columns.")
@@ -108,6 +108,10 @@ class ClickHouseSinkConfig(MootClickHouse):
     # ---- rows
 
     deletes = Property[str]("clickhouse.deletes", one_of("write", "skip"), default="write", doc="skip: deletes are counted and left out.")
+    versions = Property[str](
+        "clickhouse.version.source", one_of("stream", "record"), default="stream",
+        doc="record: rows bring their version in a field of the version column's name; it has to grow with every change of a row.",
+    )  # fmt: skip
     time_mode = Property[str](
         "time.precision.mode", one_of("adaptive", "adaptive_time_microseconds", "connect", "microseconds", "nanoseconds", "isostring"), default="adaptive",
         doc="As the source has it: the unit of temporal numbers that come without a schema.",

@@ -178,13 +178,15 @@ class ClickHouseSink:
     async def _write(self, target: Target, changes: Sequence[Changes], token: str | None) -> None:
         changes = self._wanted([shaped(c, target) for c in changes], target)
         target = await self._sessions.call(self._tables.fitted, target, changes)
-        await self._versions.prepare(self._sessions, target, changes)
+        if self.settings.versions == "stream":
+            await self._versions.prepare(self._sessions, target, changes)
         last = max((n for n, c in enumerate(changes) if c.truncate), default=-1)
         if last >= 0 and target.family != LOG:  # a log keeps what was
             await self._sessions.call(_empty, target, self.settings.cluster)
         changes = [c for n, c in enumerate(changes) if (n > last or target.family == LOG) and len(c)]
         while changes:
-            writer = Writer(target, self._versions.of, self._units, self.settings.time_mode, token=token)
+            version_of = self._versions.of if self.settings.versions == "stream" else None
+            writer = Writer(target, version_of, self._units, self.settings.time_mode, token=token)
             try:
                 await self._sessions.call(writer.write, changes)
             except NullsWanted as wanted:

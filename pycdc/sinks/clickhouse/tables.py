@@ -16,7 +16,7 @@ from pycdc.errors import TargetSchemaError
 from pycdc.model.change import Changes
 from pycdc.model.schema import Schema
 from pycdc.sinks.clickhouse import statements
-from pycdc.sinks.clickhouse.blocks import is_metadata, key_columns
+from pycdc.sinks.clickhouse.blocks import MARK, is_metadata, key_columns
 from pycdc.sinks.clickhouse.client import Session
 from pycdc.sinks.clickhouse.config import ClickHouseSinkConfig
 from pycdc.sinks.clickhouse.kinds import bare, is_nullable, nullable
@@ -87,6 +87,7 @@ class Tables:
         for c in changes:
             check_key(target, key_columns(c))
         self._check_promises(target)
+        self._check_version(target, changes)
         schemas = {id(c.row_schema): c.row_schema for c in changes if c.row_schema is not None}
         fields = {f: None for c in changes for f in _first_row(c)}
         missing = self._missing(target, fields)
@@ -122,13 +123,28 @@ class Tables:
                 hint=f"set clickhouse.table.engine={target.family}MergeTree",
             )  # fmt: skip
 
+    def _check_version(self, target: Target, changes: Sequence[Changes]) -> None:
+        """A field of the version's name is either meant so or would be lost."""
+        if target.family != REPLACING or target.version is None:
+            return
+        of_record, rows = self._settings.versions == "record", [f for c in changes if (f := _first_row(c))]
+        if of_record and any(target.version not in f for f in rows):
+            raise TargetSchemaError(
+                f"records for table {target} have no field {target.version}", cause="clickhouse.version.source is record", hint="have a transform add it, or set it to stream"
+            )
+        if not of_record and any(target.version in f for f in rows):
+            raise TargetSchemaError(
+                f"records for table {target} have a field {target.version} of their own, as its version is called",
+                hint="have new tables call it otherwise: clickhouse.version.column; or, if it grows with every change of a row: clickhouse.version.source=record",
+            )  # fmt: skip
+
     # ---- DDL
 
     def _create(self, session: Session, place: Place, schema: Schema, key: tuple[str, ...], *, direct: bool) -> None:
         s, version = self._settings, "UInt128" if direct else "UInt64"
         # without a key all rows of a replacing table would be one
         family = s.engine.family if key or s.engine.family != REPLACING or s.order_by else LOG
-        columns = {f.name: column_type(f.schema, key=f.name in key, struct_to_json=s.struct_to_json) for f in schema.fields}
+        columns = {f.name: column_type(f.schema, key=f.name in key, struct_to_json=s.struct_to_json) for f in schema.fields if f.name != MARK}
         arguments = [s.engine.arguments] if s.engine.arguments else []
         if family == COLLAPSING:
             columns["_sign"] = "Int8"

@@ -23,7 +23,7 @@ from pycdc.sinks.times import DAYS, SECONDS, unscaled, variable_decimal
 #: What an insert needs so that the texts of this module mean what they say, and a refusal names the row.
 SETTINGS: Final = {
     "date_time_input_format": "best_effort", "input_format_null_as_default": 0, "async_insert": 0, "input_format_parallel_parsing": 0,
-    "distributed_foreground_insert": 1, "deduplicate_blocks_in_dependent_materialized_views": 1,
+    "insert_deduplicate": 1, "deduplicate_blocks_in_dependent_materialized_views": 1,
 }  # fmt: skip
 
 _INTEGER = re.compile(r"(U?)Int(8|16|32|64|128|256)$")

@@ -62,7 +62,7 @@ class Writer:
     def _send(self, session: Session, block: Block, lines: bytes) -> None:
         target, part = self._target, block.part
         try:
-            session.insert(target.name, part.columns, lines, self._token_of(part, lines))
+            session.insert(target.name, part.columns, lines, self._token_of(part, lines), distributed=target.distributed)
         except Exception as error:
             if not faults.is_of_a_row(error):
                 raise

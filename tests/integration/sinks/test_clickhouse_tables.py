@@ -89,6 +89,23 @@ async def test_deletes_that_come_as_marked_rows_are_deletes(clickhouse):
     assert clickhouse.rows("SELECT id FROM t FINAL") == [(2,)]
 
 
+async def test_a_version_of_the_records_own(clickhouse):
+    clickhouse.command("CREATE TABLE t (id Int64, s String, ts UInt64, gone UInt8) ENGINE = ReplacingMergeTree(ts, gone) ORDER BY id")
+    rows = [(1, 5, "new", "false"), (2, 5, "b", "false"), (1, 3, "old", "false"), (2, 6, "b", "true")]
+    records = [Record(topic="t", partition=0, offset=n, key={"id": i}, value={"id": i, "s": s, "ts": ts, "__deleted": gone}) for n, (i, ts, s, gone) in enumerate(rows)]
+    async with clickhouse.opened() as sink:
+        with pytest.raises(TargetSchemaError, match="clickhouse.version.source=record"):
+            await put(sink, records[0])
+    async with clickhouse.opened(**{"clickhouse.version.source": "record"}) as sink:
+        for record in records:
+            await put(sink, record)
+        with pytest.raises(BadRow, match="a delete has no version"):
+            await put(sink, tombstone(9, {"id": 1}))
+        with pytest.raises(TargetSchemaError, match="have no field ts"):
+            await put(sink, event(10, "c", ROW))
+    assert clickhouse.rows("SELECT id, s FROM t FINAL") == [(1, "new")]
+
+
 @pytest.mark.parametrize(
     ("order", "key", "told"),
     [
@@ -264,6 +281,16 @@ async def test_rows_without_key_are_all_kept(clickhouse):
             await put(sink, event(4, "d", ROW, key=(), schema=SMALL))
     assert shape(clickhouse)[0] == "MergeTree ORDER BY tuple()"
     assert clickhouse.rows("SELECT id, s FROM t") == [(1, "a")] * 3
+
+
+async def test_marked_rows_make_a_table_without_the_mark(clickhouse):
+    row = schema_of(id=INT32, __deleted=STRING, __op=STRING)
+    async with clickhouse.opened(**CREATES) as sink:
+        for offset, (key, gone) in enumerate([(1, "false"), (2, "false"), (1, "true")]):
+            value = {"id": key, "__deleted": gone, "__op": "c"}
+            await put(sink, Record(topic="t", partition=0, offset=offset, key={"id": key}, key_schema=KEY, value=value, value_schema=row))
+    assert shape(clickhouse)[1] == {"id": "Int32", "__op": "String", "_version": "UInt64", "_is_deleted": "UInt8"}
+    assert clickhouse.rows("SELECT id FROM t FINAL") == [(2,)]
 
 
 async def test_settings_of_new_tables(clickhouse):
