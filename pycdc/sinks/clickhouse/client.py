@@ -57,7 +57,10 @@ class Session:
 
     def texts(self, statement: str) -> list[list[str]]:
         """A query's rows as TSV has them, moments in UTC. The statement may hold values of rows, and be long."""
-        settings = {**self._reading, "date_time_output_format": "iso", "date_time_input_format": "best_effort", "max_query_size": 1 << 28}
+        settings = {
+            **self._reading, "date_time_output_format": "iso", "date_time_input_format": "best_effort", "output_format_json_quote_64bit_integers": 0,
+            "max_query_size": 1 << 28,
+        }  # fmt: skip
         data = self._tried(lambda: self._client.raw_query(statement, fmt="TSV", settings=settings), "rows cannot be read back", told=False)
         return [line.decode().split("\t") for line in data.split(b"\n") if line]
 

@@ -246,7 +246,8 @@ class ClickHouseSink:
 
 
 def _empty(session: Session, target: Target, cluster: str) -> None:
-    session.command(statements.truncate(target.place, cluster=cluster), f"{target} cannot be emptied")
+    place, cluster = (target.place, cluster) if target.own is None else (target.own, target.cluster)
+    session.command(statements.truncate(place, cluster=cluster), f"{target} cannot be emptied")
 
 
 def _key_of(record: Record) -> tuple[Schema | None, Values | None]:

@@ -186,6 +186,8 @@ class Tables:
         return self._altered(session, target, {}, {column: nullable(target.types[column])})
 
     def _altered(self, session: Session, target: Target, added: dict[str, str], wider: dict[str, str]) -> Target:
+        if target.own is not None:
+            session.command(statements.alter(target.own, added, wider, cluster=target.cluster), f"table {target} cannot be altered")
         session.command(statements.alter(target.place, added, wider, cluster=self._settings.cluster), f"table {target} cannot be altered")
         log.info("table altered", table=str(target), added=list(added), widened=list(wider))
         for attempt in range(self._settings.ddl_retries + 1):

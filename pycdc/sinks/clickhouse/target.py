@@ -29,6 +29,11 @@ _ENGINE: Final = re.compile(r"(Replicated|Shared)?(\w*)MergeTree")
 _MARKS: Final = ("_is_deleted", "_deleted", "is_deleted")
 OP: Final = "_op"
 
+_COLUMNS: Final = (
+    "SELECT name, type, default_kind, is_in_sorting_key, is_in_partition_key, is_in_primary_key FROM system.columns "
+    "WHERE table = {t:String} AND database = if({d:String} = '', currentDatabase(), {d:String}) ORDER BY position"
+)
+
 
 class Target(msgspec.Struct, frozen=True):
     """`types` are those of the columns that can be written; the others are None where the table has no such column."""
@@ -51,7 +56,13 @@ class Target(msgspec.Struct, frozen=True):
     #: Blocks are remembered by their tokens.
     deduplicates: bool = False
     replicated: bool = False
-    distributed: bool = False
+    #: Of a Distributed table: where its rows are, and on which cluster.
+    own: Place | None = None
+    cluster: str = ""
+
+    @property
+    def distributed(self) -> bool:
+        return self.own is not None
 
     @property
     def name(self) -> str:
@@ -74,11 +85,8 @@ def load(session: Session, place: Place, version_column: str, deleted_column: st
     engine, full, sorting_key = found[0]
     if engine == "Distributed":
         return _distributed(session, place, full, version_column, deleted_column)
-    columns = session.rows(
-        "SELECT name, type, default_kind, is_in_sorting_key, is_in_partition_key, is_in_primary_key FROM system.columns "
-        "WHERE table = {t:String} AND database = if({d:String} = '', currentDatabase(), {d:String}) ORDER BY position", t=name, d=database,
-    )  # fmt: skip
-    types = {c[0]: c[1] for c in columns if c[2] not in ("MATERIALIZED", "ALIAS")}
+    columns = session.rows(_COLUMNS, t=name, d=database)
+    types = _writable(columns)
     read = _ENGINE.fullmatch(engine)
     family, given = read[2] if read is not None else LOG, _given(full, replicated=bool(read and read[1]))
     version = deleted = sign = None
@@ -104,15 +112,20 @@ def load(session: Session, place: Place, version_column: str, deleted_column: st
     )  # fmt: skip
 
 
+def _writable(columns: Sequence[Sequence[str]]) -> dict[str, str]:
+    return {c[0]: c[1] for c in columns if c[2] not in ("MATERIALIZED", "ALIAS")}
+
+
 def _distributed(session: Session, place: Place, full: str, version_column: str, deleted_column: str) -> Target:
     """Distributed(cluster, database, table, ...): what its own table is. Raises TargetSchemaError."""
-    _, database, name = (_unquoted(a) for a in arguments(first_call(full))[:3])
+    cluster, database, name = (_unquoted(a) for a in arguments(first_call(full))[:3])
     local = load(session, (database, name), version_column, deleted_column)
     if local is None:
         raise TargetSchemaError(
             f"table {'.'.join(filter(None, place))} is Distributed over {database}.{name}, which this server has not", hint="connect to a server of the cluster"
         )
-    return msgspec.structs.replace(local, place=place, distributed=True)
+    types = _writable(session.rows(_COLUMNS, t=place[1], d=place[0]))
+    return msgspec.structs.replace(local, place=place, types=types, own=(database, name), cluster=cluster)
 
 
 def _given(full: str, *, replicated: bool) -> list[str]:

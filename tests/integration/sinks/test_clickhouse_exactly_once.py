@@ -4,15 +4,20 @@ The topic is a list; a runtime of a few lines reads it in polls of random size, 
 off at every call of ClickHouse in turn, before the call and after it, and begun again until all is written.
 """
 
+import asyncio
 import contextlib
+import json
 import random
 
 import pytest
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, NewTopic
 
 from pycdc.config.layers import Layered
 from pycdc.errors import TargetSchemaError
 from pycdc.model.record import Record
 from pycdc.plugins.join import load_sink
+from pycdc.runtime.sink_task import run_sink
 from pycdc.sinks.clickhouse.client import Session
 
 ONCE = {"exactlyOnce": "true"}
@@ -177,3 +182,45 @@ async def test_tables_that_are_made_remember_blocks(clickhouse):
 async def test_positions_are_kept_only_when_asked_for(clickhouse):
     assert not clickhouse.sink().keeps_positions
     assert load_sink(Layered.of(clickhouse.config(**ONCE))).make_sink().keeps_positions
+
+
+async def test_through_kafka_each_record_is_there_once(clickhouse, kafka, names, monkeypatch):
+    """The task itself, ended around random calls: what it commits to Kafka does not say where reading goes on."""
+    topic, chance = names.base, random.Random(seed := random.randrange(1 << 30))
+    print(f"seed {seed}")
+    clickhouse.command(f"CREATE TABLE t {LOG}")
+    admin = AdminClient({"bootstrap.servers": kafka})
+    for made in admin.create_topics([NewTopic(topic, 3, 1)]).values():
+        made.result()
+    producer = Producer({"bootstrap.servers": kafka})
+    for n in range(6000):
+        producer.produce(topic, json.dumps({"n": n} | ({"b": "x"} if n % 3 == 0 else {})), None if n % 2 else "a key", partition=n % 3)
+    producer.flush(10)
+    json_converter, string = "org.apache.kafka.connect.json.JsonConverter", "org.apache.kafka.connect.storage.StringConverter"
+    config = clickhouse.config(
+        **ONCE, name=topic, topics=topic, topic2TableMap=f"{topic}=t", **{"bootstrap.servers": kafka, "key.converter": string, "value.converter": json_converter,
+        "value.converter.schemas.enable": "false", "consumer.override.group.instance.id": "one"},
+    )  # fmt: skip
+
+    def settled():
+        if not clickhouse.rows("SELECT 1 FROM system.tables WHERE database = currentDatabase() AND name = 'pycdc_positions'"):
+            return 0
+        last = "SELECT written * next AS reached FROM pycdc_positions ORDER BY n DESC LIMIT 1 BY topic, partition"
+        return clickhouse.rows(f"SELECT sum(reached) FROM ({last})")[0][0]
+
+    calls, kills = Calls(monkeypatch), 0
+    for at in (4, 5, 6, 7, 9, -1):
+        calls.count, calls.at, calls.behind, stop = 0, at, chance.random() < 0.5, asyncio.Event()
+        task = asyncio.ensure_future(run_sink(load_sink(Layered.of(config)), http=None, stop=stop))
+        try:
+            async with asyncio.timeout(60):
+                while not task.done() and await asyncio.to_thread(settled) < 6000:  # noqa: ASYNC110 - another thread's state has no event
+                    await asyncio.sleep(0.05)
+        finally:
+            stop.set()
+        try:
+            await task
+        except KilledError:
+            kills += 1
+    assert kills >= 3
+    assert clickhouse.rows("SELECT count(), uniqExact(n) FROM t") == [(6000, 6000)]

@@ -8,7 +8,7 @@ import pytest
 from pycdc.config.layers import Layered
 from pycdc.errors import ConnectionLost, SinkError, TargetSchemaError
 from pycdc.model.change import Changes
-from pycdc.model.schema import DECIMAL, Schema
+from pycdc.model.schema import DECIMAL, Schema, struct
 from pycdc.plugins.join import load_sink
 from pycdc.sinks.clickhouse import client, statements
 from pycdc.sinks.clickhouse.client import Session, Sessions
@@ -249,7 +249,12 @@ class Catalog:
     """system.tables and system.columns of one server."""
 
     def __init__(self, tables):
-        self.tables = tables
+        self.tables, self.commands = tables, []
+
+    def command(self, statement, _what):
+        self.commands.append(statement)
+        for place in (("", "all"), ("shop", "own")):
+            self.tables[place] = (*self.tables[place][:3], {**COLUMNS, "n": "Nullable(Int32)"})
 
     def rows(self, statement, t="", d=""):
         if "system.tables" in statement:
@@ -270,8 +275,12 @@ def test_a_distributed_table_is_what_its_own_table_is():
     assert (found.place, found.family, found.version, found.deleted, found.distributed, found.deduplicates) == (("", "all"), "Replacing", "v", "gone", True, True)
     with pytest.raises(TargetSchemaError, match="connect to a server of the cluster"):
         load(catalog, ("", "lost"), "_version", "_is_deleted")
-    changed = changes(1)
+    changed, row = changes(1), struct([("id", Schema(type="int64")), ("n", Schema(type="int32"))])
     tables = Tables(settings()[0])
     assert tables.fitted(catalog, found, [changed]) is found
     with pytest.raises(TargetSchemaError, match="drops blocks"):
         Tables(settings(clickhouseSettings="insert_quorum=2,insert_quorum_parallel=0")[0]).fitted(catalog, found, [changed])
+    changed.row_schema, changed.rows = row, [{"id": 1, "n": 2}]
+    assert "n" in Tables(settings(**{"auto.evolve": "true"})[0]).fitted(catalog, found, [changed]).types
+    added = "ADD COLUMN IF NOT EXISTS `n` Nullable(Int32)"
+    assert catalog.commands == [f"ALTER TABLE `shop`.`own` ON CLUSTER `c` {added}", f"ALTER TABLE `all` {added}"]
