@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from pycdc.errors import BadRow
+from pycdc.errors import BadRow, TargetSchemaError
 from pycdc.model.change import Changes, Values
 from pycdc.model.envelope import DELETE, UPDATE
 from pycdc.sinks.buffer import Buffer, Entry
@@ -28,9 +28,9 @@ class Block(NamedTuple):
     part: Part
     raw: frozenset[str] = frozenset()
 
-    def plus(self, column: str | None, values: Sequence[Any]) -> Block:
+    def plus(self, column: str | None, values: Sequence[Any] | None) -> Block:
         """With one more column, unless the table has none, or the rows have their own."""
-        if column is None or column in self.part.columns:
+        if column is None or values is None or column in self.part.columns:
             return self
         p = self.part
         return Block(Part((*p.columns, column), [*p.values, values], p.entries, p.schema), self.raw)
@@ -107,9 +107,17 @@ def _replacing(target: Target, changes: Sequence[Changes], version_of: VersionOf
 
 
 def _versions(target: Target, part: Part, version_of: VersionOf) -> list[Any]:
-    if target.version is None or target.version in part.columns:
+    if target.version is None:
         return []
-    return [version_of(target, c, i) if version_of is not None else _own_version(target, c, i) for _, c, i in part.entries]
+    own = target.version in part.columns
+    if version_of is None:
+        return [] if own else [_own_version(target, c, i) for _, c, i in part.entries]
+    if own:
+        raise TargetSchemaError(
+            f"records for table {target} have a field {target.version} of their own, as its version is called",
+            hint="have new tables call it otherwise: clickhouse.version.column; or, if it grows with every change of a row: clickhouse.version.source=record",
+        )
+    return [version_of(target, c, i) for _, c, i in part.entries]
 
 
 def _own_version(target: Target, changes: Changes, index: int) -> Any:
@@ -117,8 +125,9 @@ def _own_version(target: Target, changes: Changes, index: int) -> Any:
     before = changes.before(index) or {}
     if target.version not in before:
         raise BadRow.of(
-            changes.record(index), f"a delete has no version for table {target}", where=changes.where(index), cause="clickhouse.version.source is record",
-            hint="set delete.tombstone.handling.mode=rewrite in ExtractNewRecordState, or clickhouse.version.source=stream",
+            changes.record(index), f"a record has no version for table {target}", where=changes.where(index),
+            cause=f"clickhouse.version.source is record, and it has no field {target.version}",
+            hint="deletes have it with delete.tombstone.handling.mode=rewrite in ExtractNewRecordState; or set clickhouse.version.source=stream",
         )  # fmt: skip
     return before[target.version]
 
@@ -197,9 +206,16 @@ def _log(target: Target, changes: Sequence[Changes], version_of: VersionOf) -> l
     if keys:
         blocks += [(1, p) for p in keys_alike(keys, key_columns(keys[0][1]))]
     return [
-        Block(p).plus(target.version if version_of is not None else None, _versions(target, p, version_of) if version_of is not None else ())
+        Block(p).plus(target.version, _log_versions(target, p, version_of))
         .plus(target.op, _ops(p)).plus(target.deleted, [mark] * len(p.entries)) for mark, p in blocks
     ]  # fmt: skip
+
+
+def _log_versions(target: Target, part: Part, version_of: VersionOf) -> list[int] | None:
+    """A log's own rows may have a field of that name, or do without."""
+    if version_of is None or target.version is None or target.version in part.columns:
+        return None
+    return [version_of(target, c, i) for _, c, i in part.entries]
 
 
 def _ops(part: Part) -> list[str]:

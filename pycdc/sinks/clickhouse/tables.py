@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from itertools import chain
 
 import structlog
 
@@ -87,7 +86,6 @@ class Tables:
         for c in changes:
             check_key(target, key_columns(c))
         self._check_promises(target)
-        self._check_version(target, changes)
         schemas = {id(c.row_schema): c.row_schema for c in changes if c.row_schema is not None}
         fields = {f: None for c in changes for f in _first_row(c)}
         missing = self._missing(target, fields)
@@ -121,21 +119,6 @@ class Tables:
             raise TargetSchemaError(
                 f"table {target} keeps every change", cause="to tell them apart, events have to be read whole",
                 hint=f"set clickhouse.table.engine={target.family}MergeTree",
-            )  # fmt: skip
-
-    def _check_version(self, target: Target, changes: Sequence[Changes]) -> None:
-        """A field of the version's name is either meant so or would be lost."""
-        if target.family != REPLACING or target.version is None:
-            return
-        of_record, rows = self._settings.versions == "record", [f for c in changes if (f := _first_row(c))]
-        if of_record and any(target.version not in f for f in rows):
-            raise TargetSchemaError(
-                f"records for table {target} have no field {target.version}", cause="clickhouse.version.source is record", hint="have a transform add it, or set it to stream"
-            )
-        if not of_record and any(target.version in f for f in rows):
-            raise TargetSchemaError(
-                f"records for table {target} have a field {target.version} of their own, as its version is called",
-                hint="have new tables call it otherwise: clickhouse.version.column; or, if it grows with every change of a row: clickhouse.version.source=record",
             )  # fmt: skip
 
     # ---- DDL
@@ -206,7 +189,8 @@ def _same(kind: str | None, wanted: str) -> bool:
 
 
 def _first_row(changes: Changes) -> Sequence[str]:
-    """Fields that rows bring; rows of one Changes under a schema all have its."""
-    if changes.row_schema is not None:
-        return [f.name for f in changes.row_schema.fields] if any(r is not None for r in changes.rows) else []
-    return list(dict.fromkeys(chain.from_iterable(r for r in changes.rows if r is not None)))
+    """Fields that rows bring. Without a schema another row may bring more, which the writer finds."""
+    first = next((r for r in changes.rows if r is not None), None)
+    if first is None or changes.row_schema is None:
+        return list(first or ())
+    return [f.name for f in changes.row_schema.fields]
