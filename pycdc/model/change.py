@@ -32,12 +32,19 @@ class Changes(msgspec.Struct):
     offsets: Sequence[int] = ()
     partial: bool = False
     truncate: bool = False
+    #: Of envelopes that came as records: op of each change, and the row as it was, where the event has it.
+    ops: Sequence[str] = ()
+    befores: Sequence[Values | None] = ()
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def offset(self, index: int) -> int:
         return self.offsets[index] if self.offsets else -1
+
+    def before(self, index: int) -> Values | None:
+        """The row as it was before a change, where it is known."""
+        return self.befores[index] if self.befores else None
 
     def record(self, index: int) -> tuple[str, int | None, int]:
         """Topic, partition and offset of a change."""
@@ -46,14 +53,16 @@ class Changes(msgspec.Struct):
     def part(self, begin: int, end: int) -> Changes:
         """The changes from `begin` on, before `end`."""
         return msgspec.structs.replace(
-            self, keys=self.keys[begin:end], rows=self.rows[begin:end], offsets=self.offsets[begin:end]
-        )
+            self, keys=self.keys[begin:end], rows=self.rows[begin:end], offsets=self.offsets[begin:end], ops=self.ops[begin:end],
+            befores=self.befores[begin:end],
+        )  # fmt: skip
 
     def pick(self, places: Sequence[int]) -> Changes:
         """The changes at `places`."""
         return msgspec.structs.replace(
             self, keys=[self.keys[i] for i in places], rows=[self.rows[i] for i in places],
-            offsets=[self.offsets[i] for i in places] if self.offsets else (),
+            offsets=[self.offsets[i] for i in places] if self.offsets else (), ops=[self.ops[i] for i in places] if self.ops else (),
+            befores=[self.befores[i] for i in places] if self.befores else (),
         )  # fmt: skip
 
     def where(self, index: int) -> str:

@@ -346,10 +346,12 @@ class Sink(Protocol):
     written: Mapping[str, Written]
     #: What `put` and `flush` left out since they were told to be tolerant; whoever reads it empties it.
     refused: list[RefusedRow]
-    #: Writes that were tried again, since the start.
-    retries: int
     #: Seconds that a record may wait for others to be written with; what a write costs decides.
     linger: float
+
+    @property
+    def retries(self) -> int:
+        """Writes that were tried again, since the start."""
 
     async def open(self, context: SinkContext) -> None: ...
 

@@ -7,7 +7,7 @@ can take a placeholder for a value. Heartbeats, transaction records and the like
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ from pycdc.errors import BadRow
 from pycdc.model.change import Changes, Values, place
 from pycdc.model.envelope import (
     AFTER,
+    BEFORE,
     CREATE,
     DELETE,
     HEADER_UNAVAILABLE,
@@ -46,6 +47,9 @@ class _Change(msgspec.Struct):
     row_schema: Schema | None
     partial: bool = False
     truncate: bool = False
+    #: Of an envelope.
+    op: str = ""
+    before: Values | None = None
 
 
 #: A record's key and its schema. Raises BadRow.
@@ -60,8 +64,15 @@ def changes_of(records: Iterable[Record], key_of: KeyOf | None = None) -> Iterat
         yield Changes(
             first.record.topic, first.source, first.key_schema, first.row_schema, [c.key for c in same],
             [] if first.truncate else [c.values for c in same], first.record.partition, [c.record.offset for c in same],
-            first.partial, first.truncate,
+            first.partial, first.truncate, *_images(same),
         )  # fmt: skip
+
+
+def _images(same: Sequence[_Change]) -> tuple[Sequence[str], Sequence[Values | None]]:
+    """Ops and rows before, where the records are envelopes."""
+    if not same[0].op or same[0].truncate:
+        return (), ()
+    return [c.op for c in same], [c.before for c in same] if any(c.before is not None for c in same) else ()
 
 
 def _single(records: Iterable[Record], key_of: KeyOf) -> Iterator[_Change]:
@@ -81,7 +92,7 @@ def _kind(change: _Change) -> tuple[Any, ...]:
     """What changes must share to stand together."""
     r, s = change.record, change.source
     table = (r.topic, r.partition, s.get("db"), s.get("schema"), s.get("table"))
-    return (*table, id(change.key_schema), id(change.row_schema), change.partial, change.truncate)
+    return (*table, id(change.key_schema), id(change.row_schema), change.partial, change.truncate, bool(change.op))
 
 
 def _change_of(record: Record, key_of: KeyOf) -> _Change | None:
@@ -107,13 +118,14 @@ def _from_envelope(record: Record, value: dict[str, Any], key_of: KeyOf) -> _Cha
     schema = record.value_schema.field(AFTER) if record.value_schema is not None else None
     if op == TRUNCATE:
         return _Change(record, source, None, None, None, schema, truncate=True)
+    before = value.get(BEFORE)
     if op == DELETE:
-        return _Change(record, source, *key_of(record), None, schema)
+        return _Change(record, source, *key_of(record), None, schema, op=op, before=before)
     after = value.get(AFTER)
     if not isinstance(after, dict):
         raise BadRow.of(_record(record), "an event has no row", where=where(record), cause=f"op {op} with after of type {type(after).__name__}")
     values, partial = _known(record, after)
-    return _Change(record, source, *key_of(record), values, schema, partial)
+    return _Change(record, source, *key_of(record), values, schema, partial, op=op, before=before)
 
 
 def _known(record: Record, row: Values) -> tuple[Values, bool]:

@@ -1,60 +1,52 @@
-"""ClickHouseSink: rows into ReplacingMergeTree(_version, _is_deleted), a block per table and flush.
+"""ClickHouseSink: a block per table and flush, in the form that the table's engine wants.
 
-The newest version of a key wins when ClickHouse merges (read with FINAL). Versions strictly grow (DESIGN rule
-12, sinks.clickhouse.versions). A delete is a row of the key, `_is_deleted` 1. An update that does not know all
-columns is refused: a replacing table has no way to keep the others. Rows go as TSV, which ClickHouse parses six
-times faster than the client makes native blocks of Python's values (measured: 1.5 us a row of 10 columns, 8.7).
+In ReplacingMergeTree the newest version of a key wins when ClickHouse merges (read with FINAL); versions strictly
+grow (DESIGN rule 12, sinks.clickhouse.versions). Rows go as TSV, which ClickHouse parses six times faster than the
+client makes native blocks of Python's values (measured: 1.5 us a row of 10 columns, 8.7). Tables are written at the
+same time, each by one thread.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import Sequence
-from typing import Any, ClassVar
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import ClassVar, NamedTuple
 
 import orjson
 import structlog
 
-from pycdc.config.definition import ConfigDef, Property, boolean, integer, parsed, password, text
-from pycdc.errors import BadRow, ConnectionLost, PycdcError, SinkError, TargetSchemaError
-from pycdc.model.change import Changes
+from pycdc.config.definition import ConfigDef
+from pycdc.errors import BadRow, TargetSchemaError
+from pycdc.model.change import Changes, Values
 from pycdc.model.record import Record
 from pycdc.model.schema import Schema
-from pycdc.plugins.contracts import Offset, SinkContext, Written
-from pycdc.sinks.buffer import Buffer
-from pycdc.sinks.clickhouse.types import column_type
-from pycdc.sinks.clickhouse.values import SETTINGS, bare, is_nullable, is_raw, texts
-from pycdc.sinks.clickhouse.versions import DELETED, VERSION, Versions
+from pycdc.plugins.contracts import Offset, Partition, SinkContext, Written, no_topic_id
+from pycdc.sinks.clickhouse import statements
+from pycdc.sinks.clickhouse.blocks import shaped, without_deletes
+from pycdc.sinks.clickhouse.client import Session, Sessions
+from pycdc.sinks.clickhouse.config import ClickHouseSinkConfig
+from pycdc.sinks.clickhouse.naming import Naming, Place
+from pycdc.sinks.clickhouse.positions import Positions, Range, range_of, split_behind
+from pycdc.sinks.clickhouse.tables import Tables
+from pycdc.sinks.clickhouse.target import LOG, Target
+from pycdc.sinks.clickhouse.units import Units
+from pycdc.sinks.clickhouse.versions import Versions
+from pycdc.sinks.clickhouse.writer import NullsWanted, Writer
 from pycdc.sinks.intake import Intake
 from pycdc.sinks.isolate import write_in_order
-from pycdc.sinks.lines import Part, alike, copy_lines, keys_alike
 
 log = structlog.get_logger(__name__)
 
-_LATER = "it is not available in this release"
+
+class _Heap(NamedTuple):
+    """What is written together: changes of one table; of one partition, where its blocks have to be formed again."""
+
+    places: tuple[Place, ...]
+    partition: Partition | None = None
 
 
-def _table_map(value: str) -> dict[str, str]:
-    pairs = [p.split("=", 1) for p in value.split(",") if p.strip()]
-    if any(len(p) != 2 for p in pairs):
-        raise ValueError("must be topic=table,topic=table")
-    return {t.strip(): n.strip() for t, n in pairs}
-
-
-class ClickHouseSinkConfig(ConfigDef):
-    """com.clickhouse.kafka.connect.ClickHouseSinkConnector."""
-
-    dsn = Property[str | None]("clickhouse.dsn", text(), doc="chdb:///PATH for the embedded engine, in place of hostname.")
-    hostname = Property[str]("hostname", text(), default="localhost", importance="HIGH", doc="HTTP host.")
-    port = Property[int]("port", integer(1, 65535), default=8443, doc="HTTP port.")
-    ssl = Property[bool]("ssl", boolean(), default=False, doc="TLS.")
-    database = Property[str]("database", text(), default="default", doc="Database.")
-    username = Property[str]("username", text(), default="default", doc="User.")
-    login_password = Property[str]("password", password(), default="", doc="Password.")
-    table_map = Property[dict[str, str]]("topic2TableMap", parsed("STRING", _table_map), default={}, doc="topic=table,...")
-    creates = Property[bool]("auto.create", boolean(), default=False, doc="Create missing tables.")
-    exactly_once = Property[bool]("exactlyOnce", boolean(), default=False, ignored=_LATER, doc="Exactly-once inserts.")
+_Taken = dict[_Heap, list[Changes]]
 
 
 class ClickHouseSink:
@@ -67,248 +59,229 @@ class ClickHouseSink:
     def __init__(self, settings: ConfigDef) -> None:
         assert isinstance(settings, ClickHouseSinkConfig)
         self.settings = settings
-        self._client: Any = None
-        self._buffers: dict[str, Buffer] = {}
-        #: Columns of known tables with their types.
-        self._tables: dict[str, dict[str, str]] = {}
+        self._own_cluster = settings.own_cluster or settings.cluster
+        self._sessions = Sessions(settings)
+        self._naming = Naming(settings.table_map, settings.split_char if settings.splits_topic else "")
+        self._tables = Tables(settings)
         self._versions = Versions()
+        self._positions = Positions("")
+        #: Of each column of each table.
+        self._units: dict[tuple[str, str], Units] = {}
+        self._taken: _Taken = {}
+        self._schemas: dict[Schema, Schema] = {}
+        self._topic_id: Callable[[str], Awaitable[str]] = no_topic_id
         self._name = ""
+        self._stored = 0
         self.written: dict[str, Written] = {}
-        self.retries = 0
-        self._intake = Intake(self._buffer)
+        self._intake = Intake(self._take, _key_of)
         self.refused = self._intake.refused
 
     # ---- plugins.contracts.Sink
 
+    @property
+    def retries(self) -> int:
+        return self._sessions.retries
+
     async def open(self, context: SinkContext) -> None:
-        self._name = context.connector
+        self._name, self._topic_id = context.connector, context.topic_id
         self._intake.tolerant = context.tolerant
-        self._versions = Versions(context.topic_id)
-        self._client = await self._call(self._connect)
+        self._versions = Versions(self._own_cluster, context.topic_id)
+        self._positions = Positions(context.connector, self._own_cluster)
+        await self._sessions.open()
 
     def put(self, records: Sequence[Record]) -> None:
         self._intake.records(records)
 
     @property
     def takes_changes(self) -> bool:
-        return True
+        """Tables that keep every change want to know its op, and the row before it."""
+        return self.settings.engine.keeps_rows
 
     def put_changes(self, changes: Changes) -> None:
         self._intake.changes(changes)
 
-    def _buffer(self, changes: Changes) -> None:
-        if changes.partial:
-            raise BadRow.of(
-                changes.record(0), "an update does not carry all columns", where=changes.where(0), cause="an unchanged TOAST value is not in the WAL",
-                hint=f"ALTER TABLE {changes.source.get('schema', '?')}.{changes.source.get('table', '?')} REPLICA IDENTITY FULL",
-            )  # fmt: skip
-        buffer = self._buffers.setdefault(self._table(changes), Buffer())
-        buffer.put(changes, _key_columns(changes))
+    def _take(self, changes: Changes) -> None:
+        partition = None
+        if self.keeps_positions and changes.partition is not None:
+            partition = changes.topic, changes.partition
+            if changes.row_schema is not None:
+                # rows of equal schemas make one block, whichever way they came: the same when they are read again
+                with contextlib.suppress(TypeError):  # a default may have no hash
+                    changes.row_schema = self._schemas.setdefault(changes.row_schema, changes.row_schema)
+        self._taken.setdefault(_Heap(self._naming.places(changes), partition), []).append(changes)
 
     async def flush(self, position: Offset | None = None) -> None:
-        buffers, self._buffers = self._buffers, {}
-        for table, buffer in buffers.items():
-            await self._call(self._ensure, table, buffer)
-            await self._versions.prepare(self._call, self._client, table, self._tables[table][VERSION], buffer.changes)
-            try:
-                await self._call(self._write, table, buffer)
-            except BadRow:
-                await self._write_in_order(table, buffer)
-            deletes = sum(1 for e in buffer.rows.values() if e[0] is None)
-            written = self.written.setdefault(table, Written())
-            written.deletes += deletes
-            written.upserts += len(buffer.rows) - deletes
+        taken, self._taken = self._taken, {}
+        await self._write_all(taken, {})
         if position is not None:
-            await self._call(self._store, position)
-
-    async def _write_in_order(self, table: str, buffer: Buffer) -> None:
-        """Versions make what is written twice the same row."""
-
-        async def write(changes: Sequence[Changes]) -> None:
-            part = Buffer()
-            for c in changes:
-                part.put(c, _key_columns(c))
-            await self._call(self._write, table, part)
-
-        await write_in_order(buffer.changes, write, self._intake.refuse)
+            await self._sessions.call(self._store, position)
 
     async def load_position(self) -> Offset | None:
-        return await self._call(self._load)  # type: ignore[no-any-return]
+        return await self._sessions.call(self._load)
 
     async def close(self) -> None:
-        client, self._client = self._client, None
-        if client is not None:
-            await self._call(client.close)
+        await self._sessions.close()
 
-    # ---- in a thread: clickhouse-connect and chDB block
+    # ---- plugins.contracts.PositionedSink
 
-    async def _call(self, function: Any, *arguments: Any) -> Any:
-        """A call that has begun is waited for also when we are cancelled: half a write must not meet another."""
-        call = asyncio.ensure_future(asyncio.to_thread(function, *arguments))
+    @property
+    def keeps_positions(self) -> bool:
+        return self.settings.exactly_once
+
+    async def claim(self, partitions: Sequence[Partition]) -> Mapping[Partition, int]:
+        ids = {topic: await self._topic_id(topic) for topic, _ in partitions}
+        # what was held of them is read again
+        self._taken = {heap: changes for heap, changes in self._taken.items() if heap.partition not in set(partitions)}
+        return await self._sessions.call(self._positions.claim, partitions, ids)
+
+    async def flush_to(self, positions: Mapping[Partition, int]) -> None:
+        begun = dict(self._positions.begun)
+        again, now, held = _by_turn(self._taken, begun, positions)
+        self._taken = held
+        await self._write_all(again, begun)
+        ranges = {p: range_of(c for heap, changes in now.items() if heap.partition == p for c in changes) for p in {h.partition for h in now} if p is not None}
+        if ranges:
+            await self._sessions.call(self._positions.begin, ranges)
+        await self._write_all(now, ranges)
+        await self._sessions.call(self._positions.finish, {p: n for p, n in positions.items() if p not in begun or n > begun[p].last})
+
+    # ---- writing
+
+    async def _write_all(self, taken: _Taken, ranges: Mapping[Partition, Range]) -> None:
+        """All tables at the same time; what goes into one table, one after another."""
+        by_place: dict[Place, list[_Heap]] = {}
+        for heap in taken:
+            by_place.setdefault(heap.places[-1], []).append(heap)
+
+        async def write(heaps: Sequence[_Heap]) -> None:
+            for heap in heaps:
+                partition = heap.partition
+                token = self._positions.token(partition, ranges[partition]) if partition is not None else None
+                await self._write_heap(heap.places, taken[heap], token)
+
         try:
-            return await asyncio.shield(call)
-        except asyncio.CancelledError:
-            await asyncio.wait([call])
-            raise
+            async with asyncio.TaskGroup() as tasks:
+                for heaps in by_place.values():
+                    tasks.create_task(write(heaps))
+        except BaseExceptionGroup as group:
+            raise _first(group) from None
 
-    def _connect(self) -> Any:
-        import clickhouse_connect
-        from clickhouse_connect.driver.exceptions import Error
+    async def _write_heap(self, places: Sequence[Place], changes: list[Changes], token: str | None) -> None:
+        for attempt in (1, 2):
+            target = await self._sessions.call(self._tables.find, places, changes)
+            if target is None:
+                return
+            try:
+                await self._write(target, changes, token)
+            except TargetSchemaError:
+                # the table may have been altered since it was looked at
+                self._tables.forget(target.place)
+                if attempt == 2:
+                    raise
+            else:
+                return
 
-        s = self.settings
-        try:
-            if s.dsn:
-                return clickhouse_connect.get_client(dsn=s.dsn)
-            return clickhouse_connect.get_client(
-                host=s.hostname, port=s.port, username=s.username, password=s.login_password, database=s.database, secure=s.ssl
-            )
-        except (Error, OSError) as error:
-            raise ConnectionLost(
-                "cannot reach ClickHouse", where=s.dsn or f"{s.username}@{s.hostname}:{s.port}/{s.database}",
-                cause=str(error).splitlines()[0], hint="check hostname, port (8123, or 8443 with ssl=true), username and password",
-            ) from None  # fmt: skip
-
-    def _table(self, changes: Changes) -> str:
-        known = self.settings.table_map.get(changes.topic)
-        return known or str(changes.source.get("table") or changes.topic.rsplit(".", 1)[-1])
-
-    def _write(self, table: str, buffer: Buffer) -> None:
-        if buffer.truncate:
-            self._client.command(f"TRUNCATE TABLE {_quoted(table)}")
-        entries = list(buffer.rows.values())
-        deletes = [e for e in entries if e[0] is None]
-        if deletes:
-            entries = [e for e in entries if e[0] is not None]
-        for part in alike(entries):
-            self._insert(table, part, deleted=0)
-        if deletes:
-            key = next((k for c in buffer.changes if (k := _key_columns(c))), ())
-            for part in keys_alike(deletes, key):
-                self._insert(table, part, deleted=1)
-
-    def _insert(self, table: str, part: Part, *, deleted: int) -> None:
-        from clickhouse_connect.driver.exceptions import Error
-
-        types = self._tables[table]
-        missing = [c for c in part.columns if c not in types]
-        if missing:
-            listed = ", ".join(f"ADD COLUMN {_quoted(c)} <type>" for c in missing)
-            raise TargetSchemaError(f"table {table} lacks {', '.join(missing)}", hint=f"ALTER TABLE {_quoted(table)} {listed}")
-        part = Part(
-            (*part.columns, VERSION, DELETED),
-            [*part.values, [self._versions.of(table, c, i) for _, c, i in part.entries], [deleted] * len(part.entries)],
-            part.entries, part.schema,
-        )  # fmt: skip
-        raw = frozenset(c for c in part.columns if is_raw(types[c]))
-        part = part._replace(values=[_nulls_allowed(table, c, types[c], v, part) for c, v in zip(part.columns, part.values, strict=True)])
-        lines = copy_lines(part, lambda name, values, schema: texts(values, schema, types[name]), types, table, raw=raw)
-        try:
-            self._client.raw_insert(table, column_names=list(part.columns), insert_block=lines, fmt="TSV", settings=SETTINGS)
-        except Error as error:
-            raise _refused(error, table, part) from None
-
-    # ---- tables
-
-    def _ensure(self, table: str, buffer: Buffer) -> None:
-        """The table's columns are known; it is made when asked for."""
-        if table in self._tables:
+    async def _write(self, target: Target, changes: Sequence[Changes], token: str | None) -> None:
+        changes = self._wanted([shaped(c, target) for c in changes], target)
+        target = await self._sessions.call(self._tables.fitted, target, changes)
+        if self.settings.versions == "stream":
+            await self._versions.prepare(self._sessions, target, changes)
+        last = max((n for n, c in enumerate(changes) if c.truncate), default=-1)
+        if last >= 0 and target.family != LOG:  # a log keeps what was
+            await self._sessions.call(_empty, target, self.settings.cluster)
+        changes = [c for n, c in enumerate(changes) if (n > last or target.family == LOG) and len(c)]
+        while changes:
+            version_of = self._versions.of if self.settings.versions == "stream" else None
+            writer = Writer(target, version_of, self._units, self.settings.time_mode, token=token)
+            try:
+                await self._sessions.call(writer.write, changes)
+            except NullsWanted as wanted:
+                if self.settings.evolves:
+                    target = await self._sessions.call(self._tables.nullable, target, wanted.column)
+                    continue
+                self._refuse_now(wanted.told)
+                await self._write_in_order(writer, changes)
+            except BadRow as error:
+                if error.record is not None:
+                    self._refuse_now(error)
+                await self._write_in_order(writer, changes)
+            written = self.written.setdefault(str(target), Written())
+            written.upserts += writer.written.upserts
+            written.deletes += writer.written.deletes
             return
-        found = self._describe(table)
-        schema = next((c.row_schema for c in reversed(buffer.changes) if c.row_schema is not None), None)
-        if not found and self.settings.creates and schema is not None:
-            last = buffer.changes[-1]
-            self._create(table, schema, _key_columns(last), "UInt64" if last.partition is not None else "UInt128")
-            found = self._describe(table)
-        if not found:
-            raise TargetSchemaError(
-                f"ClickHouse has no table {table}",
-                hint="create it, or set auto.create=true (which needs records with schemas)",
-            )  # fmt: skip
-        for needed in (VERSION, DELETED):
-            if needed not in found:
-                raise TargetSchemaError(
-                    f"table {table} has no column {needed}", hint=f"ENGINE = ReplacingMergeTree({VERSION}, {DELETED}), both columns present"
-                )
-        self._tables[table] = found
 
-    def _describe(self, table: str) -> dict[str, str]:
-        result = self._client.query(
-            "SELECT name, type FROM system.columns WHERE database = currentDatabase() AND table = {t:String}", parameters={"t": table}
+    async def _write_in_order(self, writer: Writer, changes: Sequence[Changes]) -> None:
+        async def write(part: Sequence[Changes]) -> None:
+            try:
+                await self._sessions.call(writer.write, part)
+            except NullsWanted as wanted:
+                raise wanted.told from None
+
+        await write_in_order(changes, write, self._intake.refuse)
+
+    def _refuse_now(self, error: BadRow) -> None:
+        """When none is tolerated and the row is known, there is nothing to search for."""
+        if not self._intake.tolerant:
+            raise error
+
+    def _wanted(self, changes: list[Changes], target: Target) -> list[Changes]:
+        if self.settings.deletes == "write":
+            return changes
+        gone = sum(1 for c in changes for r in c.rows if r is None)
+        if gone:
+            log.info("deletes are left out", table=str(target), deletes=gone)
+        return [c if c.truncate else without_deletes(c) for c in changes]
+
+    # ---- the position of `pycdc run`
+
+    def _load(self, session: Session) -> Offset | None:
+        session.command(
+            statements.own("pycdc_offsets", "name String, position String, n UInt64", sorted_by="name", version="n", cluster=self._own_cluster), "positions cannot be kept"
         )
-        return {row[0]: row[1] for row in result.result_rows}
-
-    def _create(self, table: str, schema: Schema, key: tuple[str, ...], version: str) -> None:
-        columns = [f"{_quoted(f.name)} {column_type(f.schema, key=f.name in key)}" for f in schema.fields]
-        order = ", ".join(map(_quoted, key))
-        engine = f"ReplacingMergeTree({VERSION}, {DELETED}) ORDER BY ({order})" if key else "MergeTree ORDER BY tuple()"
-        self._client.command(
-            f"CREATE TABLE IF NOT EXISTS {_quoted(table)} ({', '.join(columns)}, {VERSION} {version}, {DELETED} UInt8) ENGINE = {engine}"
-        )
-        log.info("table created", table=table)
-
-    # ---- positions
-
-    def _load(self) -> Offset | None:
-        self._client.command(
-            "CREATE TABLE IF NOT EXISTS pycdc_offsets (name String, position String, n UInt64) ENGINE = ReplacingMergeTree(n) ORDER BY name"
-        )
-        rows = self._client.query(
-            "SELECT position, n FROM pycdc_offsets WHERE name = {n:String} ORDER BY n DESC LIMIT 1", parameters={"n": self._name}
-        ).result_rows
+        rows = session.rows("SELECT position, n FROM pycdc_offsets WHERE name = {n:String} ORDER BY n DESC LIMIT 1", n=self._name)
         if not rows:
             return None
         self._stored = int(rows[0][1])
         position: Offset = orjson.loads(rows[0][0])
         return position
 
-    _stored = 0
-
-    def _store(self, position: Offset) -> None:
+    def _store(self, session: Session, position: Offset) -> None:
         self._stored += 1
-        self._client.insert("pycdc_offsets", [[self._name, orjson.dumps(position).decode(), self._stored]], column_names=["name", "position", "n"])
+        values = f"{statements.literal(self._name)}, {statements.literal(orjson.dumps(position).decode())}, {self._stored}"
+        session.command(f"INSERT INTO pycdc_offsets SETTINGS async_insert = 0 VALUES ({values})", "a position cannot be kept")
 
 
-def _key_columns(changes: Changes) -> tuple[str, ...]:
-    if changes.key_schema is not None:
-        return tuple(f.name for f in changes.key_schema.fields)
-    first = changes.keys[0] if changes.keys else None
-    return tuple(first) if first is not None else ()
+def _empty(session: Session, target: Target, cluster: str) -> None:
+    place, cluster = (target.place, cluster) if target.own is None else (target.own, target.cluster)
+    session.command(statements.truncate(place, cluster=cluster), f"{target} cannot be emptied")
 
 
-def _nulls_allowed(table: str, column: str, kind: str, values: Sequence[Any], part: Part) -> Sequence[Any]:
-    """ClickHouse has no null arrays and maps: those become empty. Any other null needs a Nullable column."""
-    if None not in values or is_nullable(kind):
-        return values
-    if is_raw(kind):
-        return [() if v is None else v for v in values] if bare(kind).startswith("Array(") else [{} if v is None else v for v in values]
-    _, changes, index = part.entries[values.index(None)]
-    raise BadRow.of(
-        changes.record(index), f"a null cannot be written to column {column} of {table}", where=changes.where(index), cause=f"it is of type {kind}",
-        hint=f"ALTER TABLE {_quoted(table)} MODIFY COLUMN {_quoted(column)} Nullable({kind})",
-    )  # fmt: skip
+def _key_of(record: Record) -> tuple[Schema | None, Values | None]:
+    """A key that is no struct names no columns; the rows are written without one, as the original writes all."""
+    return (record.key_schema, record.key) if isinstance(record.key, dict) else (None, None)
 
 
-_ROW = re.compile(r"at row (\d+)|\(row (\d+)")
-#: Codes of ClickHouse for what a value is at fault for: it cannot be parsed or does not fit.
-_VALUE_AT_FAULT = re.compile(r"CANNOT_PARSE|CANNOT_INSERT_NULL|TYPE_MISMATCH|ARGUMENT_OUT_OF_BOUND|TOO_LARGE_STRING|UNKNOWN_ELEMENT_OF_ENUM|INCORRECT_DATA")
+def _by_turn(taken: _Taken, begun: Mapping[Partition, Range], positions: Mapping[Partition, int]) -> tuple[_Taken, _Taken, _Taken]:
+    """What a predecessor was about to write, what comes behind it, and what waits until the former is read in full."""
+    again: _Taken = {}
+    now: _Taken = {}
+    held: _Taken = {}
+    for heap, changes in taken.items():
+        pending = begun.get(heap.partition) if heap.partition is not None else None
+        if pending is None:
+            now[heap] = changes
+        elif heap.partition is not None and positions.get(heap.partition, -1) <= pending.last:
+            held[heap] = changes
+        else:
+            before, behind = split_behind(changes, pending.last)
+            again |= {heap: before} if before else {}
+            now |= {heap: behind} if behind else {}
+    return again, now, held
 
 
-def _refused(error: Exception, table: str, part: Part) -> PycdcError:
-    """ClickHouse names the row in its message when a value is at fault; the value itself is not repeated."""
-    text = str(error)
-    if _VALUE_AT_FAULT.search(text):
-        found = _ROW.search(text)
-        index = int(found[1] or found[2]) - (1 if found[1] else 0) if found else 0
-        _, changes, i = part.entries[min(max(index, 0), len(part.entries) - 1)]
-        bad = BadRow(
-            f"a row cannot be written to {table}", where=changes.where(i) if found else "",
-            cause=", ".join(sorted(set(re.findall(r"\(([A-Z_]{6,})\)", text)))) or "a value does not fit its column",
-            hint=f"compare the record with: SHOW CREATE TABLE {_quoted(table)}",
-        )  # fmt: skip
-        bad.record, bad.original = changes.record(i) if found else None, text.splitlines()[0]
-        return bad
-    return SinkError(f"ClickHouse refuses a write to {table}", cause=text.splitlines()[0][:300])
-
-
-def _quoted(name: str) -> str:
-    return "`" + name.replace("\\", "\\\\").replace("`", "\\`") + "`"
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """One fault ends a flush; the others were cut off by it."""
+    found: BaseException = group
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    return found

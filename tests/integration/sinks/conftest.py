@@ -1,8 +1,18 @@
-"""A second database, for sinks to write to."""
+"""What sinks write to: a second PostgreSQL database; a database of the embedded ClickHouse."""
+
+import asyncio
+import contextlib
+import itertools
 
 import psycopg
 import pytest
 from psycopg import sql as q
+
+from pycdc.config.layers import Layered
+from pycdc.plugins.contracts import SinkContext, no_topic_id
+from pycdc.plugins.join import load_sink
+
+NUMBER = itertools.count()
 
 
 @pytest.fixture
@@ -15,3 +25,68 @@ def target(postgres_db):
     yield postgres_db._replace(dbname=name)
     with psycopg.connect(admin, autocommit=True) as conn:
         conn.execute(q.SQL("DROP DATABASE {} WITH (FORCE)").format(q.Identifier(name)))
+
+
+class ClickHouse:
+    """A database of its own in the real engine, embedded; a process has one engine, which all tests share."""
+
+    def __init__(self, dsn, client):
+        self.dsn, self.database, self._client = dsn, f"d{next(NUMBER)}", client
+        self._client.command(f"CREATE DATABASE {self.database}")
+        self._client.database = self.database
+
+    def rows(self, statement):
+        return [tuple(r) for r in self._client.query(statement).result_rows]
+
+    def command(self, statement):
+        self._client.command(statement)
+
+    def insert(self, table, columns, lines, **settings):
+        self._client.raw_insert(table, column_names=columns, insert_block=lines, fmt="TSV", settings=settings)
+
+    def config(self, **options):
+        return {
+            "name": "ch", "connector.class": "com.clickhouse.kafka.connect.ClickHouseSinkConnector", "topics": "t", "bootstrap.servers": "x:1",
+            "clickhouse.dsn": self.dsn, "database": self.database, **options,
+        }  # fmt: skip
+
+    def sink(self, **options):
+        return load_sink(Layered.of(self.config(**options))).make_sink()
+
+    @contextlib.asynccontextmanager
+    async def opened(self, incarnation="", tolerant=False, **options):
+        """A sink that is open. `incarnation` is the id of every topic."""
+
+        async def topic_id(_topic):
+            await asyncio.sleep(0)
+            return incarnation
+
+        sink = self.sink(**options)
+        await sink.open(SinkContext("ch", "0", topic_id if incarnation else no_topic_id, tolerant))
+        try:
+            yield sink
+        finally:
+            await sink.close()
+
+    def close(self):
+        self._client.command(f"DROP DATABASE {self.database}")
+        self._client.database = "default"
+
+
+@pytest.fixture(scope="session")
+def chdb(tmp_path_factory):
+    """The engine's address and a client; making one takes a tenth of a second."""
+    pytest.importorskip("chdb")
+    import clickhouse_connect
+
+    dsn = f"chdb://{tmp_path_factory.mktemp('chdb') / 'data'}"
+    client = clickhouse_connect.get_client(dsn=dsn)
+    yield dsn, client
+    client.close()
+
+
+@pytest.fixture
+def clickhouse(chdb):
+    made = ClickHouse(*chdb)
+    yield made
+    made.close()
