@@ -30,11 +30,11 @@ from pycdc.sinks.clickhouse.naming import Naming, Place
 from pycdc.sinks.clickhouse.positions import Positions, Range, range_of, split_behind
 from pycdc.sinks.clickhouse.tables import Tables
 from pycdc.sinks.clickhouse.target import LOG, Target
-from pycdc.sinks.clickhouse.units import Units
 from pycdc.sinks.clickhouse.versions import Versions
 from pycdc.sinks.clickhouse.writer import NullsWanted, Writer
 from pycdc.sinks.intake import Intake
 from pycdc.sinks.isolate import write_in_order
+from pycdc.sinks.units import Units
 
 log = structlog.get_logger(__name__)
 

@@ -16,9 +16,9 @@ import orjson
 
 from pycdc.model.schema import DECIMAL, Schema
 from pycdc.sinks.clickhouse.kinds import arguments, bare, named, nested
-from pycdc.sinks.clickhouse.units import MICROSECOND, NANOSECOND, NS_OF, SECOND, Units
 from pycdc.sinks.lines import ESCAPES, Unwritable
 from pycdc.sinks.times import DAYS, SECONDS, unscaled, variable_decimal
+from pycdc.sinks.units import MICROSECOND, NANOSECOND, NS_OF, SECOND, Units
 
 #: What an insert needs so that the texts of this module mean what they say, and a refusal names the row.
 SETTINGS: Final = {

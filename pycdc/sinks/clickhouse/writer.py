@@ -21,9 +21,9 @@ from pycdc.sinks.clickhouse.client import Session
 from pycdc.sinks.clickhouse.complete import completed
 from pycdc.sinks.clickhouse.kinds import bare, is_nullable, is_raw, may_be_nullable
 from pycdc.sinks.clickhouse.target import REPLACING, Target
-from pycdc.sinks.clickhouse.units import Units
 from pycdc.sinks.clickhouse.values import texts
 from pycdc.sinks.lines import Part, copy_lines
+from pycdc.sinks.units import Units
 
 
 class NullsWanted(TargetSchemaError):

@@ -70,6 +70,11 @@ class JdbcSinkConfig(ConfigDef):
     )  # fmt: skip
     deletes = Property[bool]("delete.enabled", boolean(), default=False, doc="Delete rows on tombstones and delete events.")
 
+    time_mode = Property[str](
+        "time.precision.mode", one_of("adaptive", "adaptive_time_microseconds", "connect", "microseconds", "nanoseconds", "isostring"), default="adaptive",
+        doc="That of the source, for temporal numbers of records without schemas.",
+    )  # fmt: skip
+
     user_name: Property[Any]
     insert_mode: Property[Any]
     key_mode: Property[Any]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
@@ -38,6 +39,7 @@ from pycdc.sinks.postgres.naming import Naming, Place
 from pycdc.sinks.postgres.positions import Positions
 from pycdc.sinks.postgres.types import widened
 from pycdc.sinks.postgres.values import texts
+from pycdc.sinks.units import Units
 
 log = structlog.get_logger(__name__)
 
@@ -75,6 +77,8 @@ class PostgresSink:
         self._connector = ""
         self._topic_id: Callable[[str], Awaitable[str]] = no_topic_id
         self._positions = Positions()
+        #: By table and column.
+        self._units: dict[tuple[str, str], Units] = defaultdict(lambda: Units(settings.time_mode))
         self.written: dict[str, Written] = {}
         self.retries = 0
         self._intake = Intake(self._buffer, self._keys.of_record)
@@ -349,7 +353,7 @@ class PostgresSink:
 
         def write(field: str, values: Sequence[Any], schema: Schema | None) -> Sequence[str]:
             column = target.column(field)
-            return texts(values, schema, target.types[column], target.typmods[column])
+            return texts(values, schema, target.types[column], target.typmods[column], self._units[str(target), column])
 
         lines = copy_lines(part, write, {f: target.types[c] for f, c in zip(part.columns, columns, strict=True)}, str(target))
         async with conn.cursor().copy(statements.copy_into(stage, columns)) as copy:

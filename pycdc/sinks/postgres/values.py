@@ -1,7 +1,7 @@
 """Values of Connect schemas -> texts that PostgreSQL's own input functions read, for COPY.
 
-The target's column type decides what becomes of the text; a schemaless value is read by that type alone
-(temporal numbers then have the units of Debezium's adaptive mode).
+The target's column type decides what becomes of the text; a schemaless value is read by that type alone, and
+temporal numbers by `units`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import orjson
 
 from pycdc.model.schema import DECIMAL, Schema
 from pycdc.sinks.times import DAYS, SECONDS, unscaled, variable_decimal
+from pycdc.sinks.units import MICROSECOND, Units
 
 Text = Callable[[Any], str]
 
@@ -93,16 +94,19 @@ _LOGICAL: dict[str, Text] = {
 }
 
 
-def texts(values: Sequence[Any], schema: Schema | None, target: str, typmod: int) -> Sequence[str]:
+def texts(values: Sequence[Any], schema: Schema | None, target: str, typmod: int, units: Units) -> Sequence[str]:
     """Values of one column, none of them None, as texts for a column of PostgreSQL type `target` (its internal
     name, `_int4` for arrays). By column, because one look at all types replaces one at each value.
+
+    `units` are the column's, for temporal numbers without schema.
 
     Raises ValueError, TypeError, KeyError or OverflowError for a value that has no text.
     """
     if schema is not None:
         write = _writer(schema, target)
+    elif (kinds := set(map(type, values))) == {int} and target in _MOMENTS:
+        return _moments(values, target, units, 6 if typmod < 0 else typmod)
     else:
-        kinds = set(map(type, values))
         write = _of_kind(kinds.pop(), target, typmod) if len(kinds) == 1 else _of_any(target, typmod)
     return values if write is _itself else list(map(write, values))
 
@@ -125,6 +129,17 @@ def _writer(schema: Schema, target: str) -> Text:
     if schema.type in ("map", "struct"):
         return _hstore if target == "hstore" else lambda v: orjson.dumps(v).decode()
     return str
+
+
+_MOMENTS = frozenset(("timestamp", "timestamptz", "time"))
+
+
+def _moments(values: Sequence[int], target: str, units: Units, precision: int) -> list[str]:
+    unit = (units.of_times if target == "time" else units.of_moments)(values, precision)
+    write = _time if target == "time" else _timestamp
+    if unit == MICROSECOND:
+        return list(map(write, values))
+    return [write(v * unit // MICROSECOND) for v in values]
 
 
 def _array(item: Text) -> Text:

@@ -178,3 +178,18 @@ async def test_without_a_broker_too_a_row_at_fault_may_be_left_out(postgres_db, 
     said = capsys.readouterr().out
     assert "a row is left out" in said
     assert "much too long" not in said
+
+
+@pytest.mark.parametrize(
+    ("mode", "unit"), [(None, 1000), ("adaptive", 1000), ("connect", 1_000_000), ("microseconds", 1000), ("nanoseconds", 1)], ids=str
+)
+async def test_temporal_numbers_without_schema_are_of_the_sources_unit(mode, unit, by_hand, target):
+    """adaptive writes milliseconds for columns of up to three digits."""
+    moment, of_day = 1_709_210_096_789_000_000, 45_296_789_000_000  # nanoseconds
+    with psycopg.connect(target.dsn, autocommit=True) as conn:
+        conn.execute("ALTER TABLE a ADD six timestamp, ADD three timestamp(3), ADD t6 time, ADD t3 time(3), ADD d date")
+        short = 1_000_000 if mode in (None, "adaptive") else unit
+        row = {"id": 1, "v": None, "n": None, "six": moment // unit, "three": moment // short, "t6": of_day // unit, "t3": of_day // short, "d": 19782}
+        await put(by_hand(**({} if mode is None else {"time.precision.mode": mode})), event(0, "c", row))
+        got = conn.execute("SELECT six::text, three::text, t6::text, t3::text, d::text FROM a").fetchone()
+    assert got == ("2024-02-29 12:34:56.789", "2024-02-29 12:34:56.789", "12:34:56.789", "12:34:56.789", "2024-02-29")

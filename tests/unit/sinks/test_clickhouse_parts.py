@@ -18,7 +18,7 @@ from pycdc.sinks.clickhouse.positions import Range, range_of, split_behind
 from pycdc.sinks.clickhouse.tables import Tables
 from pycdc.sinks.clickhouse.target import _given, load
 from pycdc.sinks.clickhouse.types import widened
-from pycdc.sinks.clickhouse.units import MICROSECOND, MILLISECOND, NANOSECOND, Units
+from pycdc.sinks.units import MICROSECOND, MILLISECOND, NANOSECOND, Units
 
 
 def settings(**options):

@@ -24,7 +24,7 @@ NS_OF: Final = {
     "io.debezium.time.MicroTime": MICROSECOND, "io.debezium.time.NanoTime": NANOSECOND,
 }  # fmt: skip
 _SAID: Final = {"connect": MILLISECOND, "microseconds": MICROSECOND, "nanoseconds": NANOSECOND}
-#: Nanoseconds from 1970 to where no column of ClickHouse reaches, and of a day with its 24:00.
+#: Nanoseconds from 1970 to where no row of our days is, and of a day with its 24:00.
 _LAST_MOMENT: Final = 10_413_792_000 * SECOND
 _DAY: Final = 86_400 * SECOND
 #: What Debezium writes for infinity in milliseconds; it must not be taken for microseconds of the year 2262.
