@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
@@ -17,6 +18,7 @@ from pycdc.errors import Fault
 from pycdc.model.javaregex import NameFilter
 from pycdc.postgres.session import ConnectionSettings
 from pycdc.sinks.postgres.keys import KeySettings
+from pycdc.sinks.postgres.listed import ListedTimestamps
 from pycdc.sinks.postgres.moot import MootAiven, MootConfluent, MootDebezium
 from pycdc.sinks.postgres.naming import NamingSettings
 
@@ -57,6 +59,13 @@ def _patterns(value: str) -> NameFilter:
     return NameFilter(list(words().parse(value)))
 
 
+def _zone(value: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(value.strip())
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ValueError("must be a time zone's name, as Europe/Berlin") from error
+
+
 class JdbcSinkConfig(ConfigDef):
     """What all families share; the rest is read through the properties below."""
 
@@ -87,6 +96,8 @@ class JdbcSinkConfig(ConfigDef):
     #: Whether truncates are carried out; whether a delete is an error while delete.enabled is false.
     truncates: Any = True
     refuses_deletes = False
+    #: Where Connect's own Timestamp and Time go into columns without zone: their wall clock.
+    zone: Any = ZoneInfo("UTC")
 
     @property
     def creates(self) -> bool:
@@ -105,6 +116,10 @@ class JdbcSinkConfig(ConfigDef):
     def fields(self) -> tuple[NameFilter | None, NameFilter | None]:
         """Fields to write and to leave out."""
         return None, None
+
+    def listed(self) -> ListedTimestamps:
+        """Fields that are timestamps without saying so."""
+        return ListedTimestamps()
 
     # ---- what all have
 
@@ -150,6 +165,14 @@ class ConfluentSinkConfig(MootConfluent, JdbcSinkConfig):
     auto_create = Property[bool]("auto.create", boolean(), default=False, doc="Create missing tables.")
     auto_evolve = Property[bool]("auto.evolve", boolean(), default=False, doc="Add missing columns, widen those that are too narrow.")
     quote = Property[str]("quote.sql.identifiers", one_of("ALWAYS", "NEVER", "always", "never"), default="ALWAYS", doc="NEVER: names are of lower case.")
+    zone = Property[ZoneInfo](
+        "db.timezone", parsed("STRING", _zone, "the name of a time zone"), default=ZoneInfo("UTC"),
+        doc="Wall clock of Connect's Timestamp and Time in columns without zone.",
+    )  # fmt: skip
+    timestamp_fields = Property[tuple[str, ...]]("timestamp.fields.list", words(), default=(), doc="Fields of plain numbers or texts that are timestamps.")
+    timestamp_precision = Property[str](
+        "timestamp.precision.mode", one_of("microseconds", "nanoseconds"), default="microseconds", doc="Unit of the numbers in timestamp.fields.list."
+    )
     max_retries = Property[int]("max.retries", integer(0), default=10, doc="Tries of a failed write.")
     retry_ms = Property[int]("retry.backoff.ms", integer(0), default=3000, doc="Longest pause between them, ms.")
 
@@ -165,6 +188,9 @@ class ConfluentSinkConfig(MootConfluent, JdbcSinkConfig):
 
     def naming(self) -> NamingSettings:
         return NamingSettings(self.table_format, "table.name.format", fold=self.quote.upper() == "NEVER")
+
+    def listed(self) -> ListedTimestamps:
+        return ListedTimestamps(self.timestamp_fields, nanoseconds=self.timestamp_precision == "nanoseconds")
 
     def fields(self) -> tuple[NameFilter | None, NameFilter | None]:
         return (_Exact(self.whitelist) if self.whitelist else None), None

@@ -38,7 +38,7 @@ from pycdc.sinks.postgres.keys import Keys
 from pycdc.sinks.postgres.naming import Naming, Place
 from pycdc.sinks.postgres.positions import Positions
 from pycdc.sinks.postgres.types import widened
-from pycdc.sinks.postgres.values import texts
+from pycdc.sinks.postgres.values import local_texts, texts
 from pycdc.sinks.units import Units
 
 log = structlog.get_logger(__name__)
@@ -69,6 +69,7 @@ class PostgresSink:
         self._conn: psycopg.AsyncConnection | None = None
         self._naming = Naming(settings.naming())
         self._keys = Keys(settings.keys())
+        self._listed = settings.listed()
         self._buffers: dict[Place, Buffer] = {}
         self._targets: dict[Place, Target] = {}
         #: The schema for whose rows a target was looked at last.
@@ -107,7 +108,7 @@ class PostgresSink:
         place = self._naming.place(changes)
         if place is None or not (len(changes) or changes.truncate):
             return
-        changes = self._keys.shaped(changes)
+        changes = self._keys.shaped(self._listed.typed(changes))
         buffer = self._buffers.get(place)
         if buffer is None:
             buffer = self._buffers[place] = Buffer()
@@ -353,7 +354,10 @@ class PostgresSink:
 
         def write(field: str, values: Sequence[Any], schema: Schema | None) -> Sequence[str]:
             column = target.column(field)
-            return texts(values, schema, target.types[column], target.typmods[column], self._units[str(target), column])
+            kind, typmod = target.types[column], target.typmods[column]
+            if (local := local_texts(values, schema, kind, self.settings.zone)) is not None:
+                return local
+            return texts(values, schema, kind, typmod, self._units[str(target), column])
 
         lines = copy_lines(part, write, {f: target.types[c] for f, c in zip(part.columns, columns, strict=True)}, str(target))
         async with conn.cursor().copy(statements.copy_into(stage, columns)) as copy:

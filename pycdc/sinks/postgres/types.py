@@ -20,6 +20,7 @@ _LOGICAL: Final = {
     "io.debezium.time.Date": "date", "org.apache.kafka.connect.data.Date": "date",
     "io.debezium.time.Timestamp": "timestamp", "io.debezium.time.MicroTimestamp": "timestamp",
     "io.debezium.time.NanoTimestamp": "timestamp", "org.apache.kafka.connect.data.Timestamp": "timestamp",
+    "io.debezium.time.IsoTimestamp": "timestamp", "io.debezium.time.IsoDate": "date", "io.debezium.time.IsoTime": "time",
     "io.debezium.time.Time": "time", "io.debezium.time.MicroTime": "time", "io.debezium.time.NanoTime": "time",
     "org.apache.kafka.connect.data.Time": "time",
     "io.debezium.time.ZonedTimestamp": "timestamptz", "io.debezium.time.ZonedTime": "timetz",

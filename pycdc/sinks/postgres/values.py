@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from binascii import a2b_base64
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import orjson
 
@@ -109,6 +111,28 @@ def texts(values: Sequence[Any], schema: Schema | None, target: str, typmod: int
     else:
         write = _of_kind(kinds.pop(), target, typmod) if len(kinds) == 1 else _of_any(target, typmod)
     return values if write is _itself else list(map(write, values))
+
+
+_UTC = ZoneInfo("UTC")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LOCAL = {"org.apache.kafka.connect.data.Timestamp": "timestamp", "org.apache.kafka.connect.data.Time": "time"}
+
+
+def local_texts(values: Sequence[int], schema: Schema | None, target: str, zone: ZoneInfo) -> Sequence[str] | None:
+    """Connect's own moments and times, ms, on the wall clock of `zone` (db.timezone), for columns that have no zone.
+
+    None where the zone makes no difference.
+    """
+    if zone is _UTC or schema is None or schema.name is None or _LOCAL.get(schema.name) != target:
+        return None
+    return [_local(ms, zone) if target == "timestamp" else _local(ms, zone).partition(" ")[2] for ms in values]
+
+
+def _local(ms: int, zone: ZoneInfo) -> str:
+    try:
+        return (_EPOCH + timedelta(milliseconds=ms)).astimezone(zone).replace(tzinfo=None).isoformat(" ")
+    except OverflowError:  # infinity, and years that have no zones
+        return _timestamp(ms * 1000)
 
 
 def _writer(schema: Schema, target: str) -> Text:

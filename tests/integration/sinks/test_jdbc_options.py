@@ -431,3 +431,47 @@ async def test_a_key_that_changes_across_batches(sql, sink):
     await put(sink(DEBEZIUM, **options), record(0, {"id": 1, "V": "x"}), record(1, None, key={"id": 1}))
     await put(sink(DEBEZIUM, **options), record(2, None, key={"id": 1}), record(3, {"id": 2, "V": "x"}))
     assert rows(sql, "t") == [(2, "x")]
+
+
+# ---- moments
+
+
+@pytest.mark.parametrize(("zone", "moment", "clock"), [
+    ("UTC", "2024-01-15 23:30:00.123", "10:00:00"),
+    ("Asia/Shanghai", "2024-01-16 07:30:00.123", "18:00:00"),
+    ("America/New_York", "2024-01-15 18:30:00.123", "05:00:00"),
+])  # fmt: skip
+async def test_connect_timestamps_are_on_the_clock_of_db_timezone(zone, moment, clock, sink, sql):
+    sql.execute("DROP TABLE IF EXISTS zoned; CREATE TABLE zoned (id int PRIMARY KEY, at timestamp, atz timestamptz, t time, micro timestamp)")
+    connect = Schema(type="int64", name="org.apache.kafka.connect.data.Timestamp")
+    schema = struct([
+        ("id", INT32), ("at", connect), ("atz", connect), ("t", Schema(type="int32", name="org.apache.kafka.connect.data.Time")),
+        ("micro", Schema(type="int64", name="io.debezium.time.MicroTimestamp")),
+    ])  # fmt: skip
+    ms = 1_705_361_400_123
+    row = {"id": 1, "at": ms, "atz": ms, "t": 36_000_000, "micro": ms * 1000}
+    given = Record(topic="zoned", partition=0, offset=0, key={"id": 1}, key_schema=KEY, value=row, value_schema=schema)
+    await put(sink(CONFLUENT, **{"pk.mode": "record_key", "insert.mode": "upsert", "db.timezone": zone}), given)
+    assert sql.execute("SELECT at::text, t::text, micro::text, extract(epoch FROM atz) * 1000 FROM zoned").fetchall() == [
+        (moment, clock, "2024-01-15 23:30:00.123", ms)
+    ]  # a moment with zone is the same everywhere, and Debezium's are wall clocks already
+
+
+def test_a_zone_that_is_none_is_told(sink):
+    with pytest.raises(ConfigError, match=r"db.timezone.*time zone"):
+        sink(CONFLUENT, **{"db.timezone": "Mars/Olympus"})
+
+
+@pytest.mark.parametrize(("precision", "number"), [("microseconds", 1_705_361_400_123_456), ("nanoseconds", 1_705_361_400_123_456_789)])
+async def test_listed_fields_are_timestamps(precision, number, sink, sql):
+    sql.execute("DROP TABLE IF EXISTS listed")
+    schema = struct([("id", INT32), ("a", Schema(type="int64", optional=True)), ("b", STRING), ("c", Schema(type="int64"))])
+    row = {"id": 1, "a": number, "b": "2024-01-15T23:30:00.5", "c": number}
+    given = Record(topic="listed", partition=0, offset=0, key={"id": 1}, key_schema=KEY, value=row, value_schema=schema)
+    options = {"pk.mode": "record_key", "auto.create": "true", "timestamp.fields.list": "a,b", "timestamp.precision.mode": precision}
+    await put(sink(CONFLUENT, **options), given)
+    assert sql.execute("SELECT a::text, b::text, c FROM listed").fetchall() == [("2024-01-15 23:30:00.123456", "2024-01-15 23:30:00.5", number)]
+    types = sql.execute("SELECT column_name, data_type FROM information_schema.columns WHERE table_name = 'listed' ORDER BY 1").fetchall()
+    assert types == [
+        ("a", "timestamp without time zone"), ("b", "timestamp without time zone"), ("c", "bigint"), ("id", "integer"),
+    ]  # fmt: skip
