@@ -167,7 +167,7 @@ class ConfluentSinkConfig(MootConfluent, JdbcSinkConfig):
     quote = Property[str]("quote.sql.identifiers", one_of("ALWAYS", "NEVER", "always", "never"), default="ALWAYS", doc="NEVER: names are of lower case.")
     zone = Property[ZoneInfo](
         "db.timezone", parsed("STRING", _zone, "the name of a time zone"), default=ZoneInfo("UTC"),
-        doc="Wall clock of Connect's Timestamp and Time in columns without zone.",
+        doc="Wall clock of Connect's Timestamp and Time in columns without zone; without it UTC.",
     )  # fmt: skip
     timestamp_fields = Property[tuple[str, ...]]("timestamp.fields.list", words(), default=(), doc="Fields of plain numbers or texts that are timestamps.")
     timestamp_precision = Property[str](
