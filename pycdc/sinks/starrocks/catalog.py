@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -22,7 +22,7 @@ import structlog
 from pycdc.errors import ConnectionLost, PycdcError, SinkError, TargetSchemaError
 from pycdc.model.schema import Schema
 from pycdc.plugins.contracts import Offset
-from pycdc.sinks.starrocks.types import ColumnType, column_type, parse_type
+from pycdc.sinks.starrocks.types import ColumnType, column_type, parse_type, wider_type
 
 log = structlog.get_logger(__name__)
 
@@ -56,6 +56,19 @@ class Target(msgspec.Struct, frozen=True):
 
     def column(self, name: str) -> Column | None:
         return self.columns.get(name.lower())
+
+
+def wider_columns(target: Target, rows: Sequence[Schema]) -> dict[Column, str]:
+    """Columns that cannot hold all values of these rows, and types that can. A key's type cannot be changed."""
+    found: dict[Column, str] = {}
+    for field in (f for row in rows for f in row.fields):
+        column = target.column(field.name)
+        if column is not None and field.name.lower() not in target.primary_key:
+            known = parse_type(found[column]) if column in found else column.type
+            kind = wider_type(known, field.schema)
+            if kind is not None:
+                found[column] = kind
+    return found
 
 
 class Catalog:
@@ -93,24 +106,35 @@ class Catalog:
 
     def add_columns(self, table: str, schemas: Mapping[str, Schema]) -> Target:
         """The table with these columns; those that are there already are left alone. Raises TargetSchemaError."""
+        return self._altered(table, lambda target: [
+            f"ADD COLUMN {quoted(c)} {column_type(s, key=False)} NULL" for c, s in schemas.items() if target.column(c) is None
+        ])  # fmt: skip
+
+    def widen_columns(self, table: str, rows: Sequence[Schema]) -> Target:
+        """The table with columns that hold values of all these rows. Raises TargetSchemaError."""
+        return self._altered(table, lambda target: [
+            f"MODIFY COLUMN {quoted(c.name)} {kind} {'NULL' if c.is_nullable else 'NOT NULL'}" for c, kind in wider_columns(target, rows).items()
+        ])  # fmt: skip
+
+    def _altered(self, table: str, clauses_of: Callable[[Target], list[str]]) -> Target:
+        """Alters until nothing is left to do, waiting for changes that run."""
         began, refused = time.monotonic(), ""
         while True:
             with self._connected() as execute:
                 target = self._describe(execute, table)
                 if target is None:
                     raise TargetSchemaError(f"StarRocks has no table {table}", cause="it is gone")
-                missing = [c for c in schemas if target.column(c) is None]
-                if not missing:
+                clauses = clauses_of(target)
+                if not clauses:
                     return target
                 if not self._is_altering(execute, table):
-                    clauses = ", ".join(f"ADD COLUMN {quoted(c)} {column_type(schemas[c], key=False)} NULL" for c in missing)
-                    statement = f"ALTER TABLE {quoted(table)} {clauses}"
+                    statement = f"ALTER TABLE {quoted(table)} {', '.join(clauses)}"
                     try:
                         execute(statement)
-                        log.info("columns added", table=table, columns=missing)
+                        log.info("table altered", table=table, clauses=clauses)
                     except SinkError as error:  # another member may have been quicker, the next look tells
                         if refused == error.cause:
-                            raise TargetSchemaError(f"columns cannot be added to {table}", cause=refused, hint=statement) from None
+                            raise TargetSchemaError(f"{table} cannot be altered", cause=refused, hint=statement) from None
                         refused = error.cause
             if time.monotonic() - began > _ALTER_LIMIT:
                 raise TargetSchemaError(

@@ -102,7 +102,7 @@ class StarRocksSinkConfig(ConfigDef):
     # the connector's code says 100, its documentation 1000; a busy process may look away for longer than 100
     connect_ms = Property[int]("connect.timeoutms", integer(100, 60_000), default=1000, doc="Time limit of a connection, ms.")
     max_retries = Property[int]("sink.maxretries", integer(-1), default=3, doc="Tries of a failed load after the first; -1 = without end.")
-    evolution = Property[str]("schema.evolution", one_of("none", "basic"), default="none", doc="basic = create tables, add columns.")
+    evolution = Property[str]("schema.evolution", one_of("none", "basic"), default="none", doc="basic = create tables, add columns, widen their types.")
     deletes = Property[bool]("delete.enabled", boolean(), default=True, doc="Delete rows on delete events and tombstones.")
     truncates = Property[bool]("truncate.enabled", boolean(), default=False, doc="Carry out truncates.")
     multi_table = Property[bool](

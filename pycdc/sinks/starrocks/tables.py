@@ -11,7 +11,7 @@ from pycdc.errors import PycdcError, TargetSchemaError
 from pycdc.model.schema import Schema
 from pycdc.plugins.contracts import Offset
 from pycdc.sinks.buffer import Buffer
-from pycdc.sinks.starrocks.catalog import Catalog, Target
+from pycdc.sinks.starrocks.catalog import Catalog, Target, wider_columns
 from pycdc.sinks.starrocks.config import StarRocksSinkConfig
 from pycdc.sinks.starrocks.load import Tries
 from pycdc.sinks.starrocks.rows import key_columns, marks_of
@@ -56,6 +56,9 @@ class Tables:
         missing = _missing(target, names)
         if missing:
             target = await self._widened(table, missing, row)
+        rows = list({id(c.row_schema): c.row_schema for c in buffer.changes if c.row_schema is not None}.values())
+        if self._settings.creates and wider_columns(target, rows):
+            target = await self._call(lambda: self._catalog.widen_columns(table, rows))
         self._known[table] = target
         return target
 

@@ -42,6 +42,11 @@ _PRIMITIVE: Final = {
 _KEY_TYPES: Final = ("BOOLEAN", "TINYINT", "SMALLINT", "INT", "BIGINT", "DATE", "DATETIME")
 
 
+#: Each holds all values of those before it.
+_INTEGERS: Final = ("TINYINT", "SMALLINT", "INT", "BIGINT", "LARGEINT")
+_FLOATS: Final = ("FLOAT", "DOUBLE")
+
+
 class ColumnType(msgspec.Struct, frozen=True):
     """`base` in capitals, aliases resolved. `length` in bytes, 0 = unbounded. `precision` 0 = not a decimal."""
 
@@ -74,6 +79,25 @@ def column_type(schema: Schema, *, key: bool) -> str:
     if key and bare not in _KEY_TYPES:
         return f"VARCHAR({_LONGEST_KEY})"
     return bare
+
+
+def wider_type(known: ColumnType, schema: Schema) -> str | None:
+    """The type that a column of `known` needs to hold values of `schema` as well; None when it does, or none would.
+
+    Source: what StarRocks lets MODIFY COLUMN do: larger integers, DOUBLE for FLOAT, a DECIMAL with more digits on
+    either side of the point.
+    """
+    wanted = parse_type(_bare(schema))
+    for row in (_INTEGERS, _FLOATS):
+        if known.base in row and wanted.base in row:
+            return wanted.base if row.index(wanted.base) > row.index(known.base) else None
+    if known.base != "DECIMAL" or wanted.base != "DECIMAL":
+        return None
+    scale = max(known.scale, wanted.scale)
+    precision = max(known.precision - known.scale, wanted.precision - wanted.scale) + scale
+    if precision > _MOST_DIGITS or (precision, scale) == (known.precision, known.scale):
+        return None
+    return f"DECIMAL({precision},{scale})"
 
 
 def _bare(schema: Schema) -> str:

@@ -9,6 +9,7 @@ rows fails. "Publish Timeout" is answered at once, fast schema evolution ends at
 
 from pycdc.testing.starrocks.cluster import Settings
 from pycdc.testing.starrocks.faults import Fault
+from pycdc.testing.starrocks.process import StarRocksProcess
 from pycdc.testing.starrocks.server import StarRocks
 
-__all__ = ["Fault", "Settings", "StarRocks"]
+__all__ = ["Fault", "Settings", "StarRocks", "StarRocksProcess"]

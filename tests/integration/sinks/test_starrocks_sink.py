@@ -520,6 +520,31 @@ async def test_a_column_too_many_is_told_without_evolution(table):
             await put(sink, evolved(0, 1))
 
 
+async def test_columns_that_the_source_widens_are_widened_where_tables_are_made(starrocks):
+    def widened(offset, kinds, values):
+        schema = struct([("id", INT64), *((n, optional(*k) if isinstance(k, tuple) else k) for n, k in kinds.items())])
+        return event(offset, {"id": offset, **values}, schema=struct([("op", Schema(type="string")), ("after", schema)]))
+
+    def decimal(precision, scale):
+        return optional("bytes", DECIMAL, parameters=(("scale", str(scale)), ("connect.decimal.precision", str(precision))))
+
+    old = widened(0, {"i": ("int16",), "f": ("float32",), "n": decimal(6, 2)}, {"i": 1, "f": 0.5, "n": Decimal("1234.56")})
+    new = widened(1, {"i": ("int64",), "f": ("float64",), "n": decimal(7, 5)}, {"i": 2**40, "f": 0.1 + 0.2, "n": Decimal("12.34567")})
+    async with Opened(starrocks, **{"schema.evolution": "basic"}) as sink:
+        await put(sink, old)
+        await put(sink, event(2, {**old.value["after"], "id": 2}, schema=old.value_schema), new)  # rows of both kinds in one write
+        first = (1, 0.5, Decimal("1234.56"))
+        assert [(r["i"], r["f"], r["n"]) for r in starrocks.rows("d", "t")] == [first, (2**40, 0.1 + 0.2, Decimal("12.34567")), first]
+        await put(sink, old)  # nothing is made narrower
+        # four digits before the point, five behind it
+        assert [r[1].lower() for r in starrocks.sql("DESC t", "d")][1:] == ["bigint", "double", "decimal(9, 5)"]
+    starrocks.sql("DROP TABLE d.t")
+    starrocks.sql("CREATE TABLE d.t (id BIGINT NOT NULL, i SMALLINT, f FLOAT, n DECIMAL(6,2)) PRIMARY KEY (id) DISTRIBUTED BY HASH (id)")
+    async with Opened(starrocks) as sink:
+        with pytest.raises(BadRow, match=r"column i of t.*offset 1"):
+            await put(sink, new)
+
+
 async def test_a_table_that_was_changed_behind_the_sinks_back_is_looked_at_again(table):
     async with Opened(table) as sink:
         await put(sink, event(0, row(1)))

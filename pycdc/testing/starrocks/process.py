@@ -1,0 +1,56 @@
+"""The fake in a process of its own, for tests that kill other processes: what is committed survives them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import urllib.request
+from typing import Any, Self
+
+
+class StarRocksProcess:
+    """`with StarRocksProcess() as starrocks: ...`. `settings`: options of `python -m pycdc.testing.starrocks`."""
+
+    def __init__(self, *settings: str) -> None:
+        self._command = [sys.executable, "-m", "pycdc.testing.starrocks", *settings]
+        self._process: subprocess.Popen[str] | None = None
+        self.http = ""
+        self.query_port = 0
+
+    def __enter__(self) -> Self:
+        self._process = subprocess.Popen(self._command, stdout=subprocess.PIPE, text=True)
+        assert self._process.stdout is not None
+        ports = json.loads(self._process.stdout.readline())
+        self.http, self.query_port = f"127.0.0.1:{ports['fe_http']}", ports["fe_mysql"]
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(10)
+            if self._process.stdout is not None:
+                self._process.stdout.close()
+
+    def fault(self, kind: str, **details: Any) -> None:
+        """Let something go wrong; see faults.Fault."""
+        self._ask("faults", {"kind": kind, **details})
+
+    def healed(self) -> None:
+        """Faults to come are forgotten."""
+        self._ask("faults", {"clear": True})
+
+    def fired(self) -> dict[str, int]:
+        """How often each kind of fault has happened."""
+        fired: dict[str, int] = self._ask("faults", [])["fired"]
+        return fired
+
+    def sql(self, statement: str, database: str = "") -> list[list[Any]]:
+        """The rows of a statement, numbers that are no integers as texts."""
+        rows: list[list[Any]] = self._ask("sql", {"sql": statement, "db": database})["rows"]
+        return rows
+
+    def _ask(self, path: str, body: object) -> Any:
+        request = urllib.request.Request(f"http://{self.http}/_fake/{path}", json.dumps(body).encode())
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - http alone
+            return json.load(answer)
