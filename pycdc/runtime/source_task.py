@@ -139,7 +139,10 @@ class SourceTask:
                     task.cancel()
             await self._finish()
         except BaseExceptionGroup as group_error:
-            raise _first_fault(group_error) from None
+            fault = _first_fault(group_error)
+            if not isinstance(fault, ServerError):
+                await self._keep_what_was_sent()
+            raise fault from None
         finally:
             await self._close()
 
@@ -161,6 +164,13 @@ class SourceTask:
                 await self._settle()
         except TimeoutError:
             log.warning("stopping with unacknowledged events; they are sent again at the next start")
+
+    async def _keep_what_was_sent(self) -> None:
+        """After a fault of a record: those before it are good, and need not be sent again."""
+        try:
+            await self._finish()
+        except PycdcError as error:
+            log.warning("the position of acknowledged events is not stored; they are sent again at the next start", cause=str(error))
 
     async def _close(self) -> None:
         for close in (self.source.close, self.sender.stop):
