@@ -238,6 +238,13 @@ class HeaderReader(Protocol):
 
 
 @runtime_checkable
+class Delegating(Protocol):
+    """A converter that leaves some values to another one, whose class its settings name as `delegate`."""
+
+    delegate: Converter | None
+
+
+@runtime_checkable
 class RowReader(Protocol):
     """What a converter may offer besides `read`: many messages in one go, where its format makes that quicker.
 

@@ -26,7 +26,7 @@ from pycdc.config.worker import (
 from pycdc.errors import ConfigError, Fault
 from pycdc.model.record import Record
 from pycdc.plugins import registry
-from pycdc.plugins.contracts import Converter, Sink, Source, Transform
+from pycdc.plugins.contracts import Converter, Delegating, Sink, Source, Transform
 from pycdc.plugins.legacy import modernize
 
 _CONVERTERS = ("key.converter", "value.converter", "header.converter")
@@ -364,6 +364,20 @@ class _Join:
         made: Converter | None = None
         if len(self.faults) == known:
             made = plugin(settings, is_key=key == "key.converter")
+            if isinstance(made, Delegating):
+                made.delegate = self._delegate(key, settings, is_key=key == "key.converter")
+        return made
+
+    def _delegate(self, key: str, settings: Any, *, is_key: bool) -> Converter | None:
+        if settings.delegate is None:
+            return None
+        option = f"{key}.{type(settings).delegate.name}"
+        plugin = self._load(registry.CONVERTER, option, settings.delegate)
+        if plugin is None:
+            return None
+        known = len(self.faults)
+        options = self._parse(plugin.config, option + ".", ())
+        made: Converter | None = plugin(options, is_key=is_key) if len(self.faults) == known else None
         return made
 
     def _drop_other_layers_options(self, key: str) -> None:

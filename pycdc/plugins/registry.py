@@ -60,6 +60,8 @@ TABLE: Final[Mapping[Kind, Mapping[str, str]]] = {
     CONVERTER: {
         "org.apache.kafka.connect.json.JsonConverter": "pycdc.converters.json:JsonConverter",
         "org.apache.kafka.connect.storage.StringConverter": "pycdc.converters.string:StringConverter",
+        "io.debezium.converters.BinaryDataConverter": "pycdc.converters.bytes:BinaryDataConverter",
+        "io.debezium.converters.ByteArrayConverter": "pycdc.converters.bytes:BinaryDataConverter",
         "io.debezium.converters.CloudEventsConverter": "pycdc.converters.cloud_events:CloudEventsConverter",
         "org.apache.kafka.connect.converters.ShortConverter": "pycdc.converters.numbers:ShortConverter",
         "org.apache.kafka.connect.converters.IntegerConverter": "pycdc.converters.numbers:IntegerConverter",
