@@ -116,6 +116,7 @@ class Crm:
                 "key.converter": "org.apache.kafka.connect.json.JsonConverter", "value.converter": "org.apache.kafka.connect.json.JsonConverter",
                 "key.converter.schemas.enable": "false", "value.converter.schemas.enable": "false", "offset.flush.interval.ms": "200",
                 "consumer.override.group.instance.id": "one", "consumer.override.session.timeout.ms": "6000",
+                "consumer.override.metadata.max.age.ms": "1000",  # the topic of an empty table comes later; found within five minutes else
             }, self.kafka, self.folder,
         )  # fmt: skip
         sink.command += [] if http is None else ["--http", http]
@@ -124,10 +125,12 @@ class Crm:
         return sink
 
     def until_published(self):
-        """Until everything that is committed now is in the topics: a position is confirmed when its events are acknowledged."""
-        (lsn,) = self.sql.execute("SELECT pg_current_wal_lsn()").fetchone()
-        query = "SELECT 1 FROM pg_replication_slots WHERE slot_name = %s AND confirmed_flush_lsn >= %s"
-        until(lambda: self.sql.execute(query, [self.names.slot, lsn]).fetchone(), "the source is behind", processes=[self.source])
+        """Until everything that is committed now is in the topics: a position is confirmed when all before it is acknowledged."""
+        streams = "SELECT 1 FROM pg_stat_replication r JOIN pg_replication_slots s ON s.active_pid = r.pid WHERE s.slot_name = %s AND r.state = 'streaming'"
+        until(lambda: self.sql.execute(streams, [self.names.slot]).fetchone(), "the source does not stream", processes=[self.source])
+        (lsn,) = self.sql.execute("SELECT pg_logical_emit_message(true, 'a position behind the snapshot', '')").fetchone()
+        confirmed = "SELECT 1 FROM pg_replication_slots WHERE slot_name = %s AND confirmed_flush_lsn >= %s"
+        until(lambda: self.sql.execute(confirmed, [self.names.slot, lsn]).fetchone(), "the source is behind", processes=[self.source])
 
     def ends(self):
         """(topic, partition) -> the offset behind its last record."""
@@ -155,8 +158,15 @@ class Crm:
         ends = {p: end for (t, p), end in self.ends().items() if t == topic}
         consumer, found = Consumer({"bootstrap.servers": self.kafka, "group.id": "check", "enable.auto.commit": False}), {p: [] for p in ends}
         consumer.assign([TopicPartition(topic, p, 0) for p in ends])
+
+        def read():
+            for m in consumer.consume(1000, 0.2):
+                if m.error() is None:
+                    found[m.partition()].append(m.value())
+            return all(len(found[p]) >= ends[p] for p in ends)
+
         try:
-            until(lambda: [found[m.partition()].append(m.value()) for m in consumer.consume(1000, 0.2) if m.error() is None] is None or all(len(found[p]) >= ends[p] for p in ends), topic)
+            until(read, f"{topic} cannot be read")
         finally:
             consumer.close()
         return found
