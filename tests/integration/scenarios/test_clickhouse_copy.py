@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, TopicPartition
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -40,6 +40,8 @@ STATES = {
         "SELECT id, name, if(price IS NULL, '-', toDecimalString(price, 2)) FROM {d}.crm_prosthesis_models FINAL WHERE _deleted = 0",
     ),
 }
+#: What a broker says of a group while the first of its members comes.
+COMING = (KafkaError.COORDINATOR_LOAD_IN_PROGRESS, KafkaError.COORDINATOR_NOT_AVAILABLE, KafkaError.NOT_COORDINATOR)
 
 
 def until(true, why, limit=60, processes=()):
@@ -148,7 +150,12 @@ class Crm:
         asked = ConsumerGroupTopicPartitions(f"connect-{sink.name}", [TopicPartition(*place) for place in due])
 
         def written():
-            answer = self.admin.list_consumer_group_offsets([asked])[asked.group_id].result(10)
+            try:
+                answer = self.admin.list_consumer_group_offsets([asked])[asked.group_id].result(10)
+            except KafkaException as error:
+                if error.args[0].code() not in COMING:
+                    raise
+                return False
             return {(tp.topic, tp.partition): tp.offset for tp in answer.topic_partitions} == due
 
         until(written, f"the sink is behind {due}", processes=[sink])
@@ -281,15 +288,13 @@ def test_a_row_can_be_queried_after_its_commit_and_health_says_so(stack):
     def report():
         with urllib.request.urlopen(f"http://{http}/health/cdc", timeout=5) as answer:
             told = json.load(answer)
-        return told if "crm_prostheses" in told["cdc_tables"] and not any(told["kafka_lag"].values()) else None
+        return told if "crm_prostheses" in told["cdc_tables"] and told["kafka_lag"] == dict.fromkeys(sorted(stack.topics.values()), 0) else None
 
-    told = until(report, "the row is not told", processes=[sink])
+    told = until(report, "the row is not told, or not all topics are without lag", processes=[sink])
     stack.until_written(sink)
     assert told["status"] == "healthy"
     assert {name: t["rows"] for name, t in told["cdc_tables"].items()} == {"crm_customers": 30, "crm_prostheses": 1, "crm_prosthesis_models": 8}
     assert all(t["last_update"].endswith("Z") for t in told["cdc_tables"].values())
-    assert set(told["kafka_lag"]) <= set(stack.topics.values())
-    assert stack.topics["prostheses"] in told["kafka_lag"]
     sink.stop()
     copy = stack.copy("reports")
     assert copy == stack.due()
