@@ -17,12 +17,13 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
 sys.path.insert(0, str(Path(__file__).parent))
 import crm
-from processes import Sink, Source
+from embedded import ClickHouse
+from processes import Group, Sink, Source, ends, until
 
 MS = "(extract(epoch FROM {c}) * 1000)::bigint"
 #: The rows of each table in PostgreSQL and in ClickHouse, as texts.
@@ -40,21 +41,6 @@ STATES = {
         "SELECT id, name, if(price IS NULL, '-', toDecimalString(price, 2)) FROM {d}.crm_prosthesis_models FINAL WHERE _deleted = 0",
     ),
 }
-#: What a broker says of a group while the first of its members comes.
-COMING = (KafkaError.COORDINATOR_LOAD_IN_PROGRESS, KafkaError.COORDINATOR_NOT_AVAILABLE, KafkaError.NOT_COORDINATOR)
-
-
-def until(true, why, limit=60, processes=()):
-    """Wait for `true()`, as long as the processes live."""
-    end = time.monotonic() + limit
-    while not (found := true()):
-        for process in processes:
-            assert process.process.poll() is None, process.log.read_text()[-3000:]
-        assert time.monotonic() < end, why + "".join(f"\n{p.log.read_text()[-2000:]}" for p in processes)
-        time.sleep(0.1)
-    return found
-
-
 class Writer(threading.Thread):
     """The CRM's operators: customers, models and prostheses come, change, go, and come again; some of it is undone."""
 
@@ -98,7 +84,7 @@ class Crm:
     def __init__(self, db, kafka, names, folder):
         self.db, self.kafka, self.names, self.folder = db, kafka, names, folder
         self.role, self.topics = f"{names.slot}_role", {t: f"{names.prefix}.crm.{t}" for t in crm.TABLES}
-        self.clickhouse, self.admin, self.started, self.source = crm.ClickHouse(folder / "data"), AdminClient({"bootstrap.servers": kafka}), [], None
+        self.clickhouse, self.admin, self.started, self.source = ClickHouse(folder / "data"), AdminClient({"bootstrap.servers": kafka}), [], None
         self.sql = psycopg.connect(db.dsn, autocommit=True)
         self.sql.execute(crm.DATABASE)
         self.sql.execute(f"CREATE USER {self.role} WITH REPLICATION PASSWORD 'debezium_password'")
@@ -134,43 +120,20 @@ class Crm:
         confirmed = "SELECT 1 FROM pg_replication_slots WHERE slot_name = %s AND confirmed_flush_lsn >= %s"
         until(lambda: self.sql.execute(confirmed, [self.names.slot, lsn]).fetchone(), "the source is behind", processes=[self.source])
 
-    def ends(self):
-        """(topic, partition) -> the offset behind its last record."""
-        consumer = Consumer({"bootstrap.servers": self.kafka, "group.id": "check"})
-        try:
-            known = consumer.list_topics(timeout=10).topics
-            partitions = [TopicPartition(t, p) for t in self.topics.values() if t in known for p in known[t].partitions]
-            return {(tp.topic, tp.partition): consumer.get_watermark_offsets(tp, timeout=10)[1] for tp in partitions}
-        finally:
-            consumer.close()
-
     def until_written(self, sink):
-        """Until the sink's group has committed everything that is in the topics."""
-        due = {place: end for place, end in self.ends().items() if end}
-        asked = ConsumerGroupTopicPartitions(f"connect-{sink.name}", [TopicPartition(*place) for place in due])
-
-        def written():
-            try:
-                answer = self.admin.list_consumer_group_offsets([asked])[asked.group_id].result(10)
-            except KafkaException as error:
-                if error.args[0].code() not in COMING:
-                    raise
-                return False
-            return {(tp.topic, tp.partition): tp.offset for tp in answer.topic_partitions} == due
-
-        until(written, f"the sink is behind {due}", processes=[sink])
+        Group(self.kafka, sink.name, self.topics.values()).until_written(sink)
 
     def messages(self, topic):
         """partition -> its values, as bytes; None is a tombstone."""
-        ends = {p: end for (t, p), end in self.ends().items() if t == topic}
-        consumer, found = Consumer({"bootstrap.servers": self.kafka, "group.id": "check", "enable.auto.commit": False}), {p: [] for p in ends}
-        consumer.assign([TopicPartition(topic, p, 0) for p in ends])
+        due = {p: end for (_, p), end in ends(self.kafka, [topic]).items()}
+        consumer, found = Consumer({"bootstrap.servers": self.kafka, "group.id": "check", "enable.auto.commit": False}), {p: [] for p in due}
+        consumer.assign([TopicPartition(topic, p, 0) for p in due])
 
         def read():
             for m in consumer.consume(1000, 0.2):
                 if m.error() is None:
                     found[m.partition()].append(m.value())
-            return all(len(found[p]) >= ends[p] for p in ends)
+            return all(len(found[p]) >= due[p] for p in due)
 
         try:
             until(read, f"{topic} cannot be read")
