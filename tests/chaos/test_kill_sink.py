@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -28,6 +29,10 @@ from pycdc.plugins.join import load_sink
 from pycdc.runtime.sink_task import run_sink
 from pycdc.sinks.postgres import PostgresSink
 from pycdc.testing.plugin import Database
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "integration" / "scenarios"))
+import processes
+from embedded import ClickHouse
 
 PARTITIONS = 3
 JSON = "org.apache.kafka.connect.json.JsonConverter"
@@ -152,6 +157,69 @@ def test_each_record_is_written_once_through_a_hundred_kills(target, kafka, name
 def test_the_target_dies_under_load(private_postgres, kafka, names, tmp_path):
     target = Database(private_postgres.host, private_postgres.port, private_postgres.user, "postgres")
     run(target, kafka, tmp_path, names.base.lower(), 3, lambda _n: private_postgres.restart("immediate"))
+
+
+# ---- ClickHouse: what is in it can be seen when the sink has ended
+
+
+def run_clickhouse(kafka, folder, name, kills):
+    seed = int(os.environ.get("PYCDC_SEED", random.randrange(1 << 30)))
+    print(f"seed {seed}")
+    chance, clickhouse = random.Random(seed), ClickHouse(folder / "data")
+    log, state = f"{name}_log"[-50:], f"{name}_state"[-50:]
+    admin = AdminClient({"bootstrap.servers": kafka})
+    for made in admin.create_topics([NewTopic(t, PARTITIONS, 1) for t in (log, state)]).values():
+        made.result()
+    remembers = "SETTINGS non_replicated_deduplication_window = 1000"
+    clickhouse.run(
+        f"CREATE TABLE log (n Int32) ENGINE = MergeTree ORDER BY n {remembers}",
+        f"CREATE TABLE state (id Int32, version Int32, _version UInt64, _is_deleted UInt8) ENGINE = ReplacingMergeTree(_version, _is_deleted) ORDER BY id {remembers}",
+    )
+    sink = processes.Sink(
+        {
+            "name": log, "connector.class": "com.clickhouse.kafka.connect.ClickHouseSinkConnector", "topics": f"{log},{state}",
+            "clickhouse.dsn": clickhouse.dsn, "topic2TableMap": f"{log}=log,{state}=state", "exactlyOnce": "true", "key.converter": JSON, "value.converter": JSON,
+            "key.converter.schemas.enable": "false", "value.converter.schemas.enable": "false",
+            "consumer.override.group.instance.id": "one", "consumer.override.session.timeout.ms": "6000",
+        }, kafka, folder,
+    )  # fmt: skip
+    load, group = Load(kafka, log, state, seed), processes.Group(kafka, log, [log, state])
+    places = [(t, p) for t in (log, state) for p in range(PARTITIONS)]
+    sink.start()
+    load.start()
+    try:
+        for _ in range(kills):
+            if chance.random() < 0.8:  # it writes; else while it starts
+                before = group.committed(places)
+                processes.until(lambda before=before: group.committed(places) != before, "the sink stands", processes=[sink])
+            time.sleep(chance.uniform(0, 0.8))
+            sink.kill()
+            sink.start()
+        load.ended.set()
+        load.join()
+        group.until_written(sink)
+        sink.stop()
+    finally:
+        load.ended.set()
+        sink.kill()
+    (rows,), held = clickhouse.run("SELECT count(), uniqExact(n), min(n), max(n) FROM log", "SELECT id, version FROM state FINAL")
+    assert [int(r) for r in rows] == [load.records, load.records, 0, load.records - 1]
+    assert {int(k): int(v) for k, v in held} == {k: v for k, v in load.final.items() if v is not None}
+    assert len(held) > 0
+    print(f"{kills} kills, {load.records} records of each topic: each a row once, and the last word of every key")
+
+
+@pytest.mark.timeout(300)
+def test_clickhouse_has_each_record_once_through_kills(kafka, names, tmp_path):
+    pytest.importorskip("chdb")
+    run_clickhouse(kafka, tmp_path, names.base.lower(), 3)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+def test_clickhouse_has_each_record_once_through_a_hundred_kills(kafka, names, tmp_path):
+    pytest.importorskip("chdb")
+    run_clickhouse(kafka, tmp_path, names.base.lower(), 100)
 
 
 # ---- without processes: who may write

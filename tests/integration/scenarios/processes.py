@@ -7,7 +7,56 @@ import subprocess
 import sys
 import time
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+#: What a broker says of a group while the first of its members comes.
+_COMING = (KafkaError.COORDINATOR_LOAD_IN_PROGRESS, KafkaError.COORDINATOR_NOT_AVAILABLE, KafkaError.NOT_COORDINATOR)
+
+
+def until(true, why, limit=60, processes=()):
+    """Wait for `true()`, as long as the processes live."""
+    end = time.monotonic() + limit
+    while not (found := true()):
+        for process in processes:
+            assert process.process.poll() is None, process.log.read_text()[-3000:]
+        assert time.monotonic() < end, why + "".join(f"\n{p.log.read_text()[-2000:]}" for p in processes)
+        time.sleep(0.1)
+    return found
+
+
+def ends(kafka, topics):
+    """(topic, partition) -> the offset behind its last record, of the topics that are there."""
+    consumer = Consumer({"bootstrap.servers": kafka, "group.id": "check"})
+    try:
+        known = consumer.list_topics(timeout=10).topics
+        places = [(t, p) for t in topics if t in known for p in known[t].partitions]
+        return {place: consumer.get_watermark_offsets(TopicPartition(*place), timeout=10)[1] for place in places}
+    finally:
+        consumer.close()
+
+
+class Group:
+    """The group of a sink: how far it is, where its target cannot be asked."""
+
+    def __init__(self, kafka, name, topics):
+        self.kafka, self.id, self.topics, self.admin = kafka, f"connect-{name}", list(topics), AdminClient({"bootstrap.servers": kafka})
+
+    def committed(self, places):
+        """(topic, partition) -> the offset that it goes on at; -1001 before the first."""
+        asked = ConsumerGroupTopicPartitions(self.id, [TopicPartition(*place) for place in places])
+        try:
+            answer = self.admin.list_consumer_group_offsets([asked])[self.id].result(10)
+        except KafkaException as error:
+            if error.args[0].code() not in _COMING:
+                raise
+            return {}
+        return {(tp.topic, tp.partition): tp.offset for tp in answer.topic_partitions}
+
+    def until_written(self, sink, limit=60):
+        """Until it has committed everything that is in the topics now."""
+        due = {place: end for place, end in ends(self.kafka, self.topics).items() if end}
+        until(lambda: self.committed(due) == due, f"the sink is behind {due}", limit, [sink])
 
 
 def write(file, connector):

@@ -15,6 +15,7 @@ import psycopg
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
+from crm import CONNECTOR as CRM
 from processes import Source
 
 
@@ -83,24 +84,6 @@ def test_snapshot_modes_of_all_releases(mode, ops, sql, source, names):
 
 
 # ---- C: a CRM, with a role that may replicate and read, and no more
-
-CRM = {
-    "name": "crm-connector",
-    "config": {
-        "connector.class": "io.debezium.connector.postgresql.PostgresConnector", "database.hostname": "crm_db", "database.port": "5432",
-        "database.user": "debezium_user", "database.password": "debezium_password", "database.dbname": "crm_db",
-        "database.server.name": "crm", "schema.include.list": "crm",
-        "table.include.list": "crm.customers,crm.prostheses,crm.prosthesis_models", "plugin.name": "pgoutput",
-        "publication.name": "crm_publication", "slot.name": "debezium_crm_slot", "topic.prefix": "crm",
-        "key.converter": "org.apache.kafka.connect.json.JsonConverter", "value.converter": "org.apache.kafka.connect.json.JsonConverter",
-        "key.converter.schemas.enable": "false", "value.converter.schemas.enable": "false", "transforms": "unwrap",
-        "transforms.unwrap.type": "io.debezium.transforms.ExtractNewRecordState", "transforms.unwrap.drop.tombstones": "true",
-        "topic.creation.default.replication.factor": "1", "topic.creation.default.partitions": "3",
-        "topic.creation.default.retention.ms": "604800000", "topic.creation.groups": "models",
-        "topic.creation.models.include": r".*\.prosthesis_models", "topic.creation.models.partitions": "1",
-    },
-}  # fmt: skip
-
 
 def test_least_privilege_and_names_of_an_older_release(sql, source, names):
     role = f"{names.slot}_role"
