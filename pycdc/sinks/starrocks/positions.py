@@ -93,11 +93,13 @@ class Positions:
         await self._await_stored(ranges)
 
     async def finish(self, positions: Mapping[Partition, int]) -> None:
-        """Everything before these offsets is written."""
+        """Everything before these offsets is written. Raises as `begin`, but what was written stays."""
         for partition, offset in positions.items():
             held = self._held[partition]
             held.begun, held.token, held.next_offset = None, "", offset
         await self._store(positions)
+        # what is to be seen only later must not come after what is stored next
+        await self._await_stored(positions)
 
     # ---- the table
 
@@ -131,7 +133,7 @@ class Positions:
             if lost:
                 raise SinkError(
                     "another process writes these partitions now", where=", ".join(sorted(lost)),
-                    cause=f"their epoch in the table {TABLE} is a newer one", hint="nothing was written; let this process join its group again",
+                    cause=f"their epoch in the table {TABLE} is a newer one", hint="let this process join its group again",
                 )  # fmt: skip
             waiting = [p for p in waiting if p not in stored or stored[p] != self._held[p]]
             if not waiting:
