@@ -144,21 +144,21 @@ async def until_written(server, topic, calls, chance, kills, **more):
 async def test_a_kill_around_any_request_leaves_each_record_once(starrocks, monkeypatch, behind):
     calls, seed, kills = Calls(monkeypatch), random.randrange(1 << 30), 0
     print(f"seed {seed}")
-    for at in range(1, 16):
+    for at in range(1, 12):
         starrocks.sql(LOG.format(f"t{at}"))
-        topic = Topic(60, f"t{at}")
+        topic = Topic(24, f"t{at}")
         kills += await until_written(starrocks, topic, calls, random.Random(seed + at), [(at, behind)])
         assert numbers(starrocks, f"t{at}") == topic.numbers(), f"kill {at}"
-    assert kills >= 10
+    assert kills >= 6
 
 
 @pytest.mark.parametrize("form", ["json", "csv"])
 async def test_kills_one_after_another(table, monkeypatch, form):
     calls, chance = Calls(monkeypatch), random.Random(seed := random.randrange(1 << 30))
     print(f"seed {seed}")
-    topic = Topic(300)
-    kills = [(chance.randint(2, 14), chance.random() < 0.5) for _ in range(25)]
-    assert await until_written(table, topic, calls, chance, kills, **{"sink.properties.format": form}) > 5
+    topic = Topic(120)
+    kills = [(chance.randint(2, 14), chance.random() < 0.5) for _ in range(12)]
+    assert await until_written(table, topic, calls, chance, kills, **{"sink.properties.format": form}) > 3
     assert numbers(table) == topic.numbers()
 
 
@@ -170,7 +170,7 @@ FAULTS = [
 
 
 @pytest.mark.parametrize(("kind", "details"), FAULTS, ids=[f"{k}{i}" for i, (k, _) in enumerate(FAULTS)])
-@pytest.mark.parametrize("where", ["t", "pycdc_positions", ""])
+@pytest.mark.parametrize("where", ["t", "pycdc_positions"])
 async def test_a_fault_loses_and_doubles_nothing(table, monkeypatch, kind, details, where):
     monkeypatch.setattr(load, "CANCEL_AFTER", 0.1)
     for skip in (0, 1, 2):
@@ -178,11 +178,11 @@ async def test_a_fault_loses_and_doubles_nothing(table, monkeypatch, kind, detai
     for _ in range(2):  # the second finds everything written
         async with opened(table) as sink:
             at = (await sink.claim([("t", 0)])).get(("t", 0), 0)
-            for first in range(at, 40, 10):
+            for first in range(at, 30, 10):
                 sink.put(records("t", 0, 10, first))
                 await sink.flush_to({("t", 0): first + 10})
     assert table.fired[kind] == 3
-    assert numbers(table) == list(range(40))
+    assert numbers(table) == list(range(30))
 
 
 @pytest.mark.parametrize("kind", ["conn_reset_before_commit", "conn_reset_after_commit", "slow"])
