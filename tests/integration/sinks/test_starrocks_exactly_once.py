@@ -15,7 +15,7 @@ from pycdc.errors import PycdcError, SinkError
 from pycdc.model.record import Record
 from pycdc.plugins.contracts import PositionedSink, SinkContext
 from pycdc.plugins.join import load_sink
-from pycdc.sinks.starrocks import load, positions
+from pycdc.sinks.starrocks import load, pace, positions
 from pycdc.sinks.starrocks.client import Client
 from pycdc.testing.starrocks import Settings, StarRocks
 
@@ -28,6 +28,7 @@ def quick(monkeypatch):
     monkeypatch.setattr(load, "PAUSE", 0.01)
     monkeypatch.setattr(load, "LOOK_EVERY", 0.02)
     monkeypatch.setattr(positions, "LOOK_EVERY", 0.01)
+    monkeypatch.setattr(pace, "SLOWED", 0.01)
 
 
 @pytest.fixture
