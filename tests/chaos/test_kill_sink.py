@@ -1,5 +1,7 @@
 """kill -9 of `pycdc sink` under load, with exactly.once.enabled: each record of the topic is one row of the target.
 
+The targets are PostgreSQL and, as the protocol fake in a process of its own, StarRocks.
+
 The target of one topic has no key, so that a record written twice would show; that of the other takes upserts
 and deletes and has to end as the topic's last word. PYCDC_SEED repeats a run; the seed is printed.
 """
@@ -13,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -29,6 +32,7 @@ from pycdc.plugins.join import load_sink
 from pycdc.runtime.sink_task import run_sink
 from pycdc.sinks.postgres import PostgresSink
 from pycdc.testing.plugin import Database
+from pycdc.testing.starrocks import StarRocksProcess
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "integration" / "scenarios"))
 import processes
@@ -46,13 +50,11 @@ def write(path, config):
 class Sink:
     """`pycdc sink` as a process; a static member of its group, whose place a new one takes at once."""
 
-    def __init__(self, name, folder, target, kafka, **more):
+    def __init__(self, name, folder, kafka, config):
         config = {
-            "name": name, "connector.class": "io.confluent.connect.jdbc.JdbcSinkConnector", "topics": name, "bootstrap.servers": kafka,
-            "connection.url": f"jdbc:postgresql://{target.host}:{target.port}/{target.dbname}", "connection.user": target.user,
-            "exactly.once.enabled": "true", "table.name.format": "${topic}", "key.converter": JSON, "value.converter": JSON,
+            "name": name, "topics": name, "bootstrap.servers": kafka, "exactly.once.enabled": "true", "key.converter": JSON, "value.converter": JSON,
             "key.converter.schemas.enable": "false", "value.converter.schemas.enable": "false",
-            "consumer.override.group.instance.id": "one", "consumer.override.session.timeout.ms": "6000", **more,
+            "consumer.override.group.instance.id": "one", "consumer.override.session.timeout.ms": "6000", **config,
         }  # fmt: skip
         self.log = folder / f"{name}.log"
         self.command = [sys.executable, "-m", "pycdc.cli", "sink", "--config", write(folder / f"{name}.json", config)]
@@ -90,19 +92,69 @@ class Load(threading.Thread):
             time.sleep(self.chance.uniform(0, 0.05))
 
 
-def run(target, kafka, folder, name, kills, disturb=lambda _n: None):
+class PostgresTarget:
+    """Two tables of a database, named like their topics."""
+
+    def __init__(self, database, log, state):
+        self.database, self.log, self.state = database, q.Identifier(log), q.Identifier(state)
+        self._run("CREATE TABLE {} (n int)", self.log)
+        self._run("CREATE TABLE {} (id int PRIMARY KEY, version int)", self.state)
+
+    def configs(self):
+        """Of the sink that appends, and of the one that takes upserts and deletes."""
+        d = self.database
+        both = {
+            "connector.class": "io.confluent.connect.jdbc.JdbcSinkConnector", "table.name.format": "${topic}",
+            "connection.url": f"jdbc:postgresql://{d.host}:{d.port}/{d.dbname}", "connection.user": d.user,
+        }  # fmt: skip
+        return both, {**both, "insert.mode": "upsert", "pk.mode": "record_key", "delete.enabled": "true"}
+
+    def written(self):
+        return [r[0] for r in self._run("SELECT n FROM {}", self.log).fetchall()]
+
+    def stored(self):
+        return dict(self._run("SELECT id, version FROM {}", self.state).fetchall())
+
+    def _run(self, statement, table):
+        with psycopg.connect(self.database.dsn, autocommit=True) as conn:
+            return conn.execute(q.SQL(statement).format(table))
+
+
+class StarRocksTarget:
+    """The same in StarRocks."""
+
+    def __init__(self, starrocks, log, state):
+        self.starrocks, self.tables = starrocks, {log: "log", state: "state"}
+        starrocks.sql("CREATE DATABASE d")
+        starrocks.sql("CREATE TABLE d.log (n BIGINT) DUPLICATE KEY (n) DISTRIBUTED BY HASH (n)")
+        starrocks.sql("CREATE TABLE d.state (id BIGINT NOT NULL, version BIGINT) PRIMARY KEY (id) DISTRIBUTED BY HASH (id)")
+
+    def configs(self):
+        """One for both: the table decides."""
+        both = {
+            "connector.class": "com.starrocks.connector.kafka.StarRocksSinkConnector", "starrocks.http.url": self.starrocks.http,
+            "starrocks.query.port": str(self.starrocks.query_port), "starrocks.database.name": "d", "starrocks.username": "root",
+            "starrocks.topic2table.map": ",".join(f"{topic}:{table}" for topic, table in self.tables.items()), "bufferflush.intervalms": "50",
+        }  # fmt: skip
+        return both, both
+
+    def written(self):
+        return [r[0] for r in self.starrocks.sql("SELECT n FROM log", "d")]
+
+    def stored(self):
+        return {r[0]: r[1] for r in self.starrocks.sql("SELECT id, version FROM state", "d")}
+
+
+def run(make_target, kafka, folder, name, kills, disturb=lambda _n: None):
     seed = int(os.environ.get("PYCDC_SEED", random.randrange(1 << 30)))
     print(f"seed {seed}")
     chance = random.Random(seed)
-    log, state = f"{name}_log"[-50:], f"{name}_state"[-50:]
+    topics = log, state = f"{name}_log"[-50:], f"{name}_state"[-50:]
     admin = AdminClient({"bootstrap.servers": kafka})
-    for made in admin.create_topics([NewTopic(t, PARTITIONS, 1) for t in (log, state)]).values():
+    for made in admin.create_topics([NewTopic(t, PARTITIONS, 1) for t in topics]).values():
         made.result()
-    with psycopg.connect(target.dsn, autocommit=True) as conn:
-        conn.execute(q.SQL("CREATE TABLE {} (n int)").format(q.Identifier(log)))
-        conn.execute(q.SQL("CREATE TABLE {} (id int PRIMARY KEY, version int)").format(q.Identifier(state)))
-    upserts = {"insert.mode": "upsert", "pk.mode": "record_key", "delete.enabled": "true"}
-    sinks = [Sink(log, folder, target, kafka), Sink(state, folder, target, kafka, **upserts)]
+    target = make_target(log, state)
+    sinks = [Sink(topic, folder, kafka, config) for topic, config in zip(topics, target.configs(), strict=True)]
     load = Load(kafka, log, state, seed)
     for sink in sinks:
         sink.start()
@@ -116,7 +168,7 @@ def run(target, kafka, folder, name, kills, disturb=lambda _n: None):
             sink.start()
         load.ended.set()
         load.join()
-        check(target, sinks, load, q.Identifier(log), q.Identifier(state))
+        check(target, sinks, load)
     finally:
         load.ended.set()
         for sink in sinks:
@@ -124,39 +176,58 @@ def run(target, kafka, folder, name, kills, disturb=lambda _n: None):
     print(f"{kills} kills, {load.records} records of each topic: each a row once, and the last word of every key")
 
 
-def check(target, sinks, load, log, state):
+def check(target, sinks, load):
     """Wait until all has arrived; then nothing may have come twice."""
     due = {k: v for k, v in load.final.items() if v is not None}
-    with psycopg.connect(target.dsn, autocommit=True) as conn:
-        end = time.monotonic() + 60
-        while time.monotonic() < end:
-            written = conn.execute(q.SQL("SELECT count(*) FROM {}").format(log)).fetchone()[0]
-            stored = dict(conn.execute(q.SQL("SELECT id, version FROM {}").format(state)).fetchall())
-            if written >= load.records and stored == due:
-                break
-            assert all(s.process.poll() is None for s in sinks), "".join(s.log.read_text()[-2000:] for s in sinks)
-            time.sleep(0.2)
-        time.sleep(1)  # what comes twice has time to come
-        rows = [r[0] for r in conn.execute(q.SQL("SELECT n FROM {}").format(log)).fetchall()]
-        assert sorted(rows) == list(range(load.records)), f"{len(rows)} rows, {len(set(rows))} different, of {load.records} records"
-        assert dict(conn.execute(q.SQL("SELECT id, version FROM {}").format(state)).fetchall()) == due
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        if len(target.written()) >= load.records and target.stored() == due:
+            break
+        assert all(s.process.poll() is None for s in sinks), "".join(s.log.read_text()[-2000:] for s in sinks)
+        time.sleep(0.2)
+    time.sleep(1)  # what comes twice has time to come
+    rows = target.written()
+    assert sorted(rows) == list(range(load.records)), f"{len(rows)} rows, {len(set(rows))} different, of {load.records} records"
+    assert target.stored() == due
+
+
+@pytest.fixture
+def starrocks():
+    with StarRocksProcess() as server:
+        yield server
 
 
 @pytest.mark.timeout(300)
 def test_each_record_is_written_once_through_kills(target, kafka, names, tmp_path):
-    run(target, kafka, tmp_path, names.base.lower(), 5)
+    run(partial(PostgresTarget, target), kafka, tmp_path, names.base.lower(), 5)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(1800)
 def test_each_record_is_written_once_through_a_hundred_kills(target, kafka, names, tmp_path):
-    run(target, kafka, tmp_path, names.base.lower(), 100)
+    run(partial(PostgresTarget, target), kafka, tmp_path, names.base.lower(), 100)
+
+
+@pytest.mark.timeout(300)
+def test_each_record_is_in_starrocks_once_through_kills(starrocks, kafka, names, tmp_path):
+    run(partial(StarRocksTarget, starrocks), kafka, tmp_path, names.base.lower(), 3)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+def test_each_record_is_in_starrocks_once_through_a_hundred_kills(starrocks, kafka, names, tmp_path):
+    """Every third time a commit's answer is lost, too."""
+    answers = ("conn_reset_after_commit", "conn_reset_before_commit", "slow")
+    run(
+        partial(StarRocksTarget, starrocks), kafka, tmp_path, names.base.lower(), 100,
+        lambda n: starrocks.fault(answers[n % 9 // 3], delay_ms=200) if n % 3 == 0 else None,
+    )  # fmt: skip
 
 
 @pytest.mark.timeout(300)
 def test_the_target_dies_under_load(private_postgres, kafka, names, tmp_path):
     target = Database(private_postgres.host, private_postgres.port, private_postgres.user, "postgres")
-    run(target, kafka, tmp_path, names.base.lower(), 3, lambda _n: private_postgres.restart("immediate"))
+    run(partial(PostgresTarget, target), kafka, tmp_path, names.base.lower(), 3, lambda _n: private_postgres.restart("immediate"))
 
 
 # ---- ClickHouse: what is in it can be seen when the sink has ended

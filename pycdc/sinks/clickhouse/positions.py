@@ -8,14 +8,13 @@ A writer that lost its partitions without knowing is held off by its deadline (r
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
-from pycdc.model.change import Changes
 from pycdc.plugins.contracts import Partition
 from pycdc.sinks.clickhouse import statements
 from pycdc.sinks.clickhouse.client import Session
+from pycdc.sinks.ranges import Range
 
 TABLE: Final = "pycdc_positions"
 _COLUMNS: Final = (
@@ -25,13 +24,6 @@ _FIND: Final = (
     f"SELECT topic, `partition`, topic_id, first, last, next, written, n FROM {TABLE} WHERE connector = {{c:String}} "
     "ORDER BY n DESC LIMIT 1 BY topic, `partition`"
 )
-
-
-class Range(NamedTuple):
-    """Offsets, both ends included."""
-
-    first: int
-    last: int
 
 
 class Positions:
@@ -90,23 +82,3 @@ class Positions:
             values.append(f"({', '.join(texts)}, {number}, {statements.literal(self._ids.get(topic, ''))}, {first}, {last}, {next_offset}, {written}, {n})")
         if values:
             session.command(f"INSERT INTO {TABLE} SETTINGS async_insert = 0 VALUES {', '.join(values)}", "positions cannot be kept")
-
-
-def range_of(changes: Iterable[Changes]) -> Range:
-    """From the first to the last offset."""
-    offsets = [c.offsets for c in changes if c.offsets]
-    return Range(min(o[0] for o in offsets), max(o[-1] for o in offsets))
-
-
-def split_behind(changes: Sequence[Changes], last: int) -> tuple[list[Changes], list[Changes]]:
-    """Those up to the offset `last`, and those behind it."""
-    before: list[Changes] = []
-    behind: list[Changes] = []
-    for c in changes:
-        if c.truncate:
-            (before if c.offsets[0] <= last else behind).append(c)
-            continue
-        at = bisect_right(c.offsets, last)
-        before += [c.part(0, at)] if at else []
-        behind += [c.part(at, len(c))] if at < len(c) else []
-    return before, behind

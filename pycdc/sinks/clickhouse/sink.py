@@ -27,13 +27,14 @@ from pycdc.sinks.clickhouse.blocks import shaped, without_deletes
 from pycdc.sinks.clickhouse.client import Session, Sessions
 from pycdc.sinks.clickhouse.config import ClickHouseSinkConfig
 from pycdc.sinks.clickhouse.naming import Naming, Place
-from pycdc.sinks.clickhouse.positions import Positions, Range, range_of, split_behind
+from pycdc.sinks.clickhouse.positions import Positions
 from pycdc.sinks.clickhouse.tables import Tables
 from pycdc.sinks.clickhouse.target import LOG, Target
 from pycdc.sinks.clickhouse.versions import Versions
 from pycdc.sinks.clickhouse.writer import NullsWanted, Writer
 from pycdc.sinks.intake import Intake
 from pycdc.sinks.isolate import write_in_order
+from pycdc.sinks.ranges import Range, by_turn, ranges_by_partition
 from pycdc.sinks.units import Units
 
 log = structlog.get_logger(__name__)
@@ -136,10 +137,10 @@ class ClickHouseSink:
 
     async def flush_to(self, positions: Mapping[Partition, int]) -> None:
         begun = dict(self._positions.begun)
-        again, now, held = _by_turn(self._taken, begun, positions)
+        again, now, held = by_turn(self._taken, begun, positions)
         self._taken = held
         await self._write_all(again, begun)
-        ranges = {p: range_of(c for heap, changes in now.items() if heap.partition == p for c in changes) for p in {h.partition for h in now} if p is not None}
+        ranges = ranges_by_partition(now)
         if ranges:
             await self._sessions.call(self._positions.begin, ranges)
         await self._write_all(now, ranges)
@@ -259,24 +260,6 @@ def _empty(session: Session, target: Target, cluster: str) -> None:
 def _key_of(record: Record) -> tuple[Schema | None, Values | None]:
     """A key that is no struct names no columns; the rows are written without one, as the original writes all."""
     return (record.key_schema, record.key) if isinstance(record.key, dict) else (None, None)
-
-
-def _by_turn(taken: _Taken, begun: Mapping[Partition, Range], positions: Mapping[Partition, int]) -> tuple[_Taken, _Taken, _Taken]:
-    """What a predecessor was about to write, what comes behind it, and what waits until the former is read in full."""
-    again: _Taken = {}
-    now: _Taken = {}
-    held: _Taken = {}
-    for heap, changes in taken.items():
-        pending = begun.get(heap.partition) if heap.partition is not None else None
-        if pending is None:
-            now[heap] = changes
-        elif heap.partition is not None and positions.get(heap.partition, -1) <= pending.last:
-            held[heap] = changes
-        else:
-            before, behind = split_behind(changes, pending.last)
-            again |= {heap: before} if before else {}
-            now |= {heap: behind} if behind else {}
-    return again, now, held
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -16,18 +16,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
-import orjson
 import structlog
 
 from pycdc.errors import ConnectionLost, PycdcError, SinkError, TargetSchemaError
 from pycdc.model.schema import Schema
-from pycdc.plugins.contracts import Offset
 from pycdc.sinks.starrocks.types import ColumnType, column_type, parse_type, wider_type
 
 log = structlog.get_logger(__name__)
 
-#: Where `pycdc run` keeps its position.
-POSITIONS: Final = "pycdc_offsets"
 #: Seconds: what a statement may take, and what a schema change is waited for; less than a write may take (30 s).
 _STATEMENT: Final = 10
 _ALTER_LIMIT: Final = 20.0
@@ -147,16 +143,14 @@ class Catalog:
         with self._connected() as execute:
             execute(f"TRUNCATE TABLE {quoted(table)}")
 
-    def load_position(self, name: str, properties: Mapping[str, str]) -> Offset | None:
-        """The position stored under `name`; its table is made when it is missing."""
-        lines = ["`name` VARCHAR(128) NOT NULL", "`position` STRING NOT NULL"]
+    def make_own(self, table: str, columns: Sequence[str], properties: Mapping[str, str]) -> None:
+        """A table of pycdc's, whose key is its first column, unless it is there."""
         with self._connected() as execute:
-            execute(_create_statement(POSITIONS, lines, ["name"], properties, 1))
-            rows = execute(f"SELECT position FROM {POSITIONS} WHERE name = %s", name)
-        if not rows:
-            return None
-        position: Offset = orjson.loads(rows[0][0])
-        return position
+            execute(_create_statement(table, columns, [columns[0].split("`")[1]], properties, 1))
+
+    def select(self, statement: str, *values: str) -> Sequence[Sequence[Any]]:
+        with self._connected() as execute:
+            return execute(statement, *values)
 
     # ---- inside one connection
 

@@ -108,6 +108,9 @@ class StarRocksSinkConfig(ConfigDef):
     multi_table = Property[bool](
         "sink.transaction.multi-table.enabled", boolean(), default=False, doc="All tables of a write in one transaction; StarRocks >= 4.0."
     )
+    exactly_once = Property[bool](
+        "exactly.once.enabled", boolean(), default=False, doc="Keep positions in the table pycdc_positions; each record is loaded once, also into tables without key."
+    )
     buckets = Property[int | None]("table.create.num-buckets", integer(1), doc="Buckets of tables that are made; StarRocks decides without it.")
     envelope = Property[str | None]("starrocks.envelope", text(), ignored="envelopes are recognized", importance="LOW")
 
@@ -134,6 +137,12 @@ class StarRocksSinkConfig(ConfigDef):
                 ))  # fmt: skip
         if self.multi_table and self.partial_update:
             faults.append(Fault("sink.transaction.multi-table.enabled", "cannot be used with sink.properties.partial_update=true"))
+
+        if self.exactly_once and self.multi_table:
+            faults.append(Fault("sink.transaction.multi-table.enabled", "cannot be used with exactly.once.enabled=true"))
+        if self.exactly_once and self.truncates:
+            # a batch that is formed again would empty the table of what others have loaded meanwhile
+            faults.append(Fault("truncate.enabled", "cannot be used with exactly.once.enabled=true"))
 
     def warnings(self) -> Iterator[str]:
         given = self.with_prefix(_HEADERS)

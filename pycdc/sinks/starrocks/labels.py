@@ -54,6 +54,12 @@ def label(connector: str, table: str, ranges: Ranges | None, incarnations: dict[
     return f"{head}{told}_{digest}"
 
 
+def label_of_begun(connector: str, table: str, token: str, part: str) -> str:
+    """Of a load whose batch is formed again after a failure. `token`: the batch's; `part` as for `label`."""
+    digest = hashlib.sha256(repr((connector, table, token, part)).encode()).hexdigest()[:24]
+    return f"pycdc_{_plain(connector)}_{_plain(table)}_{token}_{digest}"
+
+
 def another(name: str) -> str:
     """A label for the same load, where `name` is taken by one that does not count."""
     return f"{name[:110]}_{secrets.token_hex(6)}"

@@ -11,7 +11,9 @@ the bad one is written.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import ClassVar, Final, NamedTuple
 from urllib.parse import urlsplit
 
@@ -22,21 +24,24 @@ from pycdc.config.definition import ConfigDef
 from pycdc.errors import BadRow, PycdcError, TargetSchemaError
 from pycdc.model.change import Changes
 from pycdc.model.record import Record
-from pycdc.plugins.contracts import Offset, SinkContext, Written
+from pycdc.model.schema import Schema
+from pycdc.plugins.contracts import Offset, Partition, SinkContext, Written, no_topic_id
 from pycdc.sinks.buffer import Buffer
 from pycdc.sinks.intake import Intake
 from pycdc.sinks.lines import Part
+from pycdc.sinks.ranges import by_turn, ranges_by_partition
 from pycdc.sinks.starrocks.body import Body, faults_in, make_body
-from pycdc.sinks.starrocks.catalog import POSITIONS, Catalog, Target
+from pycdc.sinks.starrocks.catalog import Catalog, Target
 from pycdc.sinks.starrocks.client import Client, Server
 from pycdc.sinks.starrocks.compression import compress
 from pycdc.sinks.starrocks.config import LONGEST_INTERVAL_MS, StarRocksSinkConfig
 from pycdc.sinks.starrocks.faults import Busy, Outdated, RowsRefused
-from pycdc.sinks.starrocks.labels import Incarnations, label, ranges_of
+from pycdc.sinks.starrocks.labels import Incarnations, label, label_of_begun, ranges_of
 from pycdc.sinks.starrocks.load import Load, Loader
 from pycdc.sinks.starrocks.pace import Pace
+from pycdc.sinks.starrocks.positions import Positions
 from pycdc.sinks.starrocks.rows import BadRows, Sorted, key_columns, sort, without
-from pycdc.sinks.starrocks.tables import Tables
+from pycdc.sinks.starrocks.tables import POSITION, Tables
 from pycdc.sinks.starrocks.transaction import put_together, refusal
 
 log = structlog.get_logger(__name__)
@@ -46,6 +51,17 @@ log = structlog.get_logger(__name__)
 _AT_A_TIME: Final = 4
 #: Since when compressed bodies are taken in both formats.
 _COMPRESSES: Final = (3, 2, 7)
+
+
+class _Heap(NamedTuple):
+    """What is written together: changes of one table; of one partition, where positions are kept."""
+
+    table: str
+    partition: Partition | None = None
+
+
+#: What labels are made of where a batch may have to be formed again.
+_Tokens = Mapping[Partition, str]
 
 
 class _Piece(NamedTuple):
@@ -76,8 +92,11 @@ class StarRocksSink:
         self._headers = s.headers
         self._compression = s.compression
         self._incarnations = Incarnations()
-        self._buffers: dict[str, Buffer] = {}
+        self._buffers: dict[_Heap, Buffer] = {}
+        self._schemas: dict[Schema, Schema] = {}
+        self._topic_id: Callable[[str], Awaitable[str]] = no_topic_id
         self._name = ""
+        self._positions = Positions("", self._tables, self._loader)
         self.written: dict[str, Written] = {}
         self.retries = 0
         self._intake = Intake(self._buffer)
@@ -86,7 +105,8 @@ class StarRocksSink:
     # ---- plugins.contracts.Sink
 
     async def open(self, context: SinkContext) -> None:
-        self._name = context.connector
+        self._name, self._topic_id = context.connector, context.topic_id
+        self._positions = Positions(context.connector, self._tables, self._loader)
         self._intake.tolerant = context.tolerant
         self._incarnations = Incarnations(context.topic_id)
         version = await self._tables.version()
@@ -112,20 +132,25 @@ class StarRocksSink:
             return
         if not self.settings.deletes and None in changes.rows:
             changes = changes.pick([i for i, row in enumerate(changes.rows) if row is not None])
-        self._buffers.setdefault(table, Buffer()).put(changes, key_columns(changes))
+        heap = _Heap(table)
+        if self.keeps_positions and changes.partition is not None:
+            heap = _Heap(table, (changes.topic, changes.partition))
+            # rows of equal schemas make one load, whichever way they came: the same when they are read again
+            changes.row_schema, changes.key_schema = self._one(changes.row_schema), self._one(changes.key_schema)
+        self._buffers.setdefault(heap, Buffer()).put(changes, key_columns(changes))
+
+    def _one(self, schema: Schema | None) -> Schema | None:
+        with contextlib.suppress(TypeError):  # a default may have no hash
+            return schema if schema is None else self._schemas.setdefault(schema, schema)
+        return schema
 
     async def flush(self, position: Offset | None = None) -> None:
         buffers, self._buffers = self._buffers, {}
-        waiting = {table: buffer for table, buffer in buffers.items() if buffer}
+        waiting = {heap: buffer for heap, buffer in buffers.items() if buffer}
         if not waiting and position is None:
             return
-        await self._pace.turn(max((len(b.rows) + len(b.partial) for b in waiting.values()), default=0))
-        while True:
-            try:
-                await (self._write_together(waiting, position) if self.settings.multi_table else self._write_each(waiting))
-                break
-            except BadRows as found:
-                waiting = self._without(waiting, found.errors)
+        await self._turn(waiting)
+        await self._write_all(waiting, position)
         if position is not None and not self.settings.multi_table:
             await self._loader.put(self._position_load(position))
 
@@ -134,6 +159,29 @@ class StarRocksSink:
 
     async def close(self) -> None:
         await self._client.close()
+
+    # ---- plugins.contracts.PositionedSink
+
+    @property
+    def keeps_positions(self) -> bool:
+        return self.settings.exactly_once
+
+    async def claim(self, partitions: Sequence[Partition]) -> Mapping[Partition, int]:
+        ids = {topic: await self._topic_id(topic) for topic, _ in partitions}
+        # what was held of them is read again
+        self._buffers = {heap: buffer for heap, buffer in self._buffers.items() if heap.partition not in set(partitions)}
+        return await self._positions.claim(partitions, ids)
+
+    async def flush_to(self, positions: Mapping[Partition, int]) -> None:
+        begun = self._positions.begun()
+        again, now, held = by_turn({heap: buffer.changes for heap, buffer in self._buffers.items()}, begun, positions)
+        self._buffers = _buffers(held)
+        await self._turn(_buffers(again | now))
+        await self._write_all(_buffers(again), tokens={p: self._positions.token(p) for p in begun})
+        ranges = ranges_by_partition(now)
+        await self._positions.begin(ranges)
+        await self._write_all(_buffers(now), tokens={p: self._positions.token(p) for p in ranges})
+        await self._positions.finish({p: n for p, n in positions.items() if p not in begun or n > begun[p].last})
 
     # ---- names, counts, rows at fault
 
@@ -153,19 +201,31 @@ class StarRocksSink:
         written.deletes += deletes
         written.upserts += len(buffer.rows) + len(buffer.partial) - deletes
 
-    def _without(self, buffers: dict[str, Buffer], errors: Sequence[BadRow]) -> dict[str, Buffer]:
+    def _without(self, buffers: dict[_Heap, Buffer], errors: Sequence[BadRow]) -> dict[_Heap, Buffer]:
         """The buffers without the rows at fault. Raises when those are not tolerated."""
         for error in errors:
             self._intake.refuse(error)
         records = [e.record for e in errors if e.record is not None]
-        left = {table: without(buffer, records) for table, buffer in buffers.items()}
+        left = {heap: without(buffer, records) for heap, buffer in buffers.items()}
         if sum(len(c) for b in left.values() for c in b.changes) == sum(len(c) for b in buffers.values() for c in b.changes):
             raise errors[0]  # it is none of them: leaving it out would not end
-        return {table: buffer for table, buffer in left.items() if buffer}
+        return {heap: buffer for heap, buffer in left.items() if buffer}
 
     # ---- writing
 
-    async def _write_each(self, buffers: dict[str, Buffer]) -> None:
+    async def _turn(self, buffers: Mapping[_Heap, Buffer]) -> None:
+        await self._pace.turn(max((len(b.rows) + len(b.partial) for b in buffers.values()), default=0))
+
+    async def _write_all(self, waiting: dict[_Heap, Buffer], position: Offset | None = None, tokens: _Tokens = MappingProxyType({})) -> None:
+        """Until all but the rows that are left out is committed."""
+        while True:
+            try:
+                await (self._write_together(waiting, position) if self.settings.multi_table else self._write_each(waiting, tokens))
+                return
+            except BadRows as found:
+                waiting = self._without(waiting, found.errors)
+
+    async def _write_each(self, buffers: dict[_Heap, Buffer], tokens: _Tokens) -> None:
         """Some tables at a time; those that are written leave `buffers`. The others go on when one fails: what they commit
         stays. Then the first fault is raised, or the rows at fault of all.
         """
@@ -173,32 +233,33 @@ class StarRocksSink:
         faults: list[PycdcError] = []
         bad: list[BadRow] = []
 
-        async def one(table: str, buffer: Buffer) -> None:
+        async def one(heap: _Heap, buffer: Buffer) -> None:
+            token = tokens.get(heap.partition, "") if heap.partition is not None else ""
             async with turn:
                 try:
-                    await self._write(table, buffer)
-                    self._count(table, buffers.pop(table))
+                    await self._write(heap.table, buffer, token)
+                    self._count(heap.table, buffers.pop(heap))
                 except BadRows as found:
                     bad.extend(found.errors)
                 except PycdcError as error:
                     faults.append(error)
 
         async with asyncio.TaskGroup() as group:
-            for table, buffer in list(buffers.items()):
-                group.create_task(one(table, buffer))
+            for heap, buffer in list(buffers.items()):
+                group.create_task(one(heap, buffer))
         if faults:
             raise faults[0]
         if bad:
             raise BadRows(bad)
 
-    async def _write(self, table: str, buffer: Buffer) -> None:
+    async def _write(self, table: str, buffer: Buffer, token: str) -> None:
         """One table, load after load; once more when it turns out to have been changed."""
         try:
-            await self._put_all(await self._pieces(table, buffer))
+            await self._put_all(await self._pieces(table, buffer, token))
         except Outdated as error:
             log.warning("a table has been changed", table=table, cause=error.cause)
             self._tables.forget(table)
-            await self._put_all(await self._pieces(table, buffer))
+            await self._put_all(await self._pieces(table, buffer, token))
 
     async def _put_all(self, pieces: Sequence[_Piece]) -> None:
         for piece in pieces:
@@ -207,12 +268,12 @@ class StarRocksSink:
             except RowsRefused as error:
                 raise await self._bad_row(error, [piece]) from None
 
-    async def _write_together(self, buffers: dict[str, Buffer], position: Offset | None) -> None:
+    async def _write_together(self, buffers: dict[_Heap, Buffer], position: Offset | None) -> None:
         """All tables in one transaction. A table whose loads differ in columns takes part with one set of columns in each
         of several transactions, because a transaction reads a table's bodies in one way.
         """
         rounds: list[list[_Piece]] = []
-        for table, buffer in buffers.items():
+        for (table, _), buffer in buffers.items():
             forms: list[dict[str, str]] = []
             for piece in await self._pieces(table, buffer):
                 if piece.load.headers not in forms:
@@ -235,11 +296,14 @@ class StarRocksSink:
                 for piece in pieces:
                     self._tables.forget(piece.target.name)
                 raise
-        for table, buffer in buffers.items():
+        for (table, _), buffer in buffers.items():
             self._count(table, buffer)
 
-    async def _pieces(self, table: str, buffer: Buffer) -> list[_Piece]:
-        """The loads of a table, which is truncated first where that was asked for. Raises BadRows."""
+    async def _pieces(self, table: str, buffer: Buffer, token: str = "") -> list[_Piece]:
+        """The loads of a table, which is truncated first where that was asked for. Raises BadRows.
+
+        With a token they have the labels that they had when their batch was begun, and what is committed stays as it is.
+        """
         ranges = ranges_of(buffer.changes)
         await self._incarnations.learn(ranges or {})
         target = await self._tables.target(table, buffer)
@@ -258,8 +322,8 @@ class StarRocksSink:
             for rows, data in body.pieces(self.settings.max_bytes):
                 # without a row that was left out it is another body, under another label
                 part = f"{body.headers['columns']} {len(pieces)} {len(rows)}"
-                name = label(self._name, table, ranges, self._incarnations.known, part)
-                pieces.append(_Piece(await self._load(target, rows, data, name), rows, target))
+                name = label_of_begun(self._name, table, token, part) if token else label(self._name, table, ranges, self._incarnations.known, part)
+                pieces.append(_Piece(await self._load(target, rows, data, name, once=bool(token)), rows, target))
         return pieces
 
     def _bodies(self, target: Target, buffer: Buffer) -> list[Body]:
@@ -287,17 +351,17 @@ class StarRocksSink:
             bodies.append(body(whole, parts.deletes if n == 0 and not apart else [], partial=s.partial_update))
         return bodies + [body(part, [], partial=True) for part in parts.partial]
 
-    async def _load(self, target: Target, body: Body, data: bytes, name: str) -> Load:
+    async def _load(self, target: Target, body: Body, data: bytes, name: str, *, once: bool = False) -> Load:
         headers = {**self._headers, **body.headers}
         if self._compression != "none":
             data = await asyncio.to_thread(compress, data, self._compression)
             headers["compression"] = self._compression
-        return Load(target.name, name, headers, data, bool(target.primary_key))
+        return Load(target.name, name, headers, data, is_idempotent=bool(target.primary_key) and not once)
 
     def _position_load(self, position: Offset) -> Load:
         row = {"name": self._name, "position": orjson.dumps(position).decode()}
         headers = {"format": "json", "strip_outer_array": "true", "columns": "`name`,`position`"}
-        return Load(POSITIONS, label(self._name, POSITIONS, None, {}), headers, orjson.dumps([row]))
+        return Load(POSITION, label(self._name, POSITION, None, {}), headers, orjson.dumps([row]))
 
     # ---- the row that StarRocks refuses
 
@@ -336,3 +400,14 @@ class StarRocksSink:
     async def _refusal(self, target: Target, rows: Body) -> RowsRefused | None:
         load = await self._load(target, rows, rows.data(), label(self._name, target.name, None, {}))
         return await refusal(self._loader, load, load.label)
+
+
+def _buffers(taken: Mapping[_Heap, Sequence[Changes]]) -> dict[_Heap, Buffer]:
+    found: dict[_Heap, Buffer] = {}
+    for heap, listed in taken.items():
+        buffer = Buffer()
+        for changes in listed:
+            buffer.put(changes, key_columns(changes))
+        if buffer:
+            found[heap] = buffer
+    return found

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from itertools import chain
-from typing import TypeVar
+from typing import Any, Final, TypeVar
+
+import orjson
 
 from pycdc.errors import PycdcError, TargetSchemaError
 from pycdc.model.schema import Schema
@@ -17,6 +19,9 @@ from pycdc.sinks.starrocks.load import Tries
 from pycdc.sinks.starrocks.rows import key_columns, marks_of
 
 T = TypeVar("T")
+
+#: Where `pycdc run` keeps its position.
+POSITION: Final = "pycdc_offsets"
 
 
 class Tables:
@@ -33,7 +38,20 @@ class Tables:
         await self._call(lambda: self._catalog.truncate(table))
 
     async def load_position(self, name: str) -> Offset | None:
-        return await self._call(lambda: self._catalog.load_position(name, self._settings.table_properties))
+        """The position of `pycdc run` stored under `name`; its table is made when it is missing."""
+        await self.make_own(POSITION, ("`name` VARCHAR(128) NOT NULL", "`position` STRING NOT NULL"))
+        rows = await self.select(f"SELECT position FROM {POSITION} WHERE name = %s", name)
+        if not rows:
+            return None
+        position: Offset = orjson.loads(rows[0][0])
+        return position
+
+    async def make_own(self, table: str, columns: Sequence[str]) -> None:
+        """A table of pycdc's, whose key is its first column, unless it is there."""
+        await self._call(lambda: self._catalog.make_own(table, columns, self._settings.table_properties))
+
+    async def select(self, statement: str, *values: str) -> Sequence[Sequence[Any]]:
+        return await self._call(lambda: self._catalog.select(statement, *values))
 
     def forget(self, table: str) -> None:
         """Look at it again before the next write."""

@@ -9,7 +9,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 from processes import Sink, Source
-from writing import CONNECTOR
+from writing import CONNECTOR, change
 
 
 @pytest.mark.timeout(180)
@@ -30,19 +30,19 @@ def test_the_copy_equals_its_source(postgres_db, target, kafka, names, tmp_path,
         time.sleep(3)
         with psycopg.connect(postgres_db.dsn, autocommit=True) as conn:
             # rows of both shapes are under way when the table changes
-            conn.execute("ALTER TABLE users ADD COLUMN score int DEFAULT 7, ALTER COLUMN name TYPE varchar(40)")
+            change(conn, "ALTER TABLE users ADD COLUMN score int DEFAULT 7, ALTER COLUMN name TYPE varchar(40)")
             for process in (source, sink):
                 time.sleep(1)
                 process.kill()
                 process.start()
-            conn.execute("ALTER TABLE orders ADD COLUMN tags text[], ALTER COLUMN amount TYPE numeric(12,4)")
-            conn.execute("UPDATE users SET score = id, name = name || ' and a longer name' WHERE id <= 20")
-            conn.execute("UPDATE orders SET tags = ARRAY['a', NULL, 'b,c'] WHERE n = 1")
+            change(conn, "ALTER TABLE orders ADD COLUMN tags text[], ALTER COLUMN amount TYPE numeric(12,4)")
+            change(conn, "UPDATE users SET score = id, name = name || ' and a longer name' WHERE id <= 20")
+            change(conn, "UPDATE orders SET tags = ARRAY['a', NULL, 'b,c'] WHERE n = 1")
         time.sleep(2)
         writer.ended.set()
         writer.join()
         with psycopg.connect(postgres_db.dsn, autocommit=True) as conn:
-            conn.execute("UPDATE users SET score = 8 WHERE score IS NULL OR score = 7")  # ADD COLUMN ... DEFAULT is no change of a row
+            change(conn, "UPDATE users SET score = 8 WHERE score IS NULL OR score = 7")  # ADD COLUMN ... DEFAULT is no change of a row
         end = time.monotonic() + 60
         while (copy := shape(target.dsn)) != (due := shape(postgres_db.dsn)) and time.monotonic() < end:
             for process in (source, sink):

@@ -15,7 +15,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 from processes import Sink, Source
-from writing import CONNECTOR
+from writing import CONNECTOR, change
 
 from pycdc.servers.process import wait_for
 from pycdc.testing.starrocks import StarRocksProcess
@@ -91,27 +91,27 @@ def test_the_copy_equals_its_source(postgres_db, starrocks, kafka, names, tmp_pa
         wait_for(lambda: len(starrocks.sql("SHOW TABLES", "d")) >= 2, 30, "no table is made in StarRocks")
         with psycopg.connect(postgres_db.dsn, autocommit=True) as conn:
             # rows of both shapes are under way when the table changes, and both processes end in the middle
-            conn.execute("ALTER TABLE users ADD COLUMN score int DEFAULT 7, ALTER COLUMN name TYPE varchar(40)")
+            change(conn, "ALTER TABLE users ADD COLUMN score int DEFAULT 7, ALTER COLUMN name TYPE varchar(40)")
             for process in (source, sink):
                 starrocks.fault("slow", delay_ms=300, times=4)
                 await_fault(starrocks, "slow")
                 process.kill()
                 process.start()
-            conn.execute("ALTER TABLE orders ADD COLUMN tags text[], ALTER COLUMN amount TYPE numeric(12,4)")
+            change(conn, "ALTER TABLE orders ADD COLUMN tags text[], ALTER COLUMN amount TYPE numeric(12,4)")
             starrocks.fault("conn_reset_after_commit")
             starrocks.fault("be_down", times=100_000)
-            conn.execute("UPDATE users SET score = id, name = name || ' and a longer name' WHERE id <= 20")
-            conn.execute("UPDATE orders SET tags = ARRAY['a', NULL, 'b,c'], amount = amount + 0.0001 WHERE n = 1")
+            change(conn, "UPDATE users SET score = id, name = name || ' and a longer name' WHERE id <= 20")
+            change(conn, "UPDATE orders SET tags = ARRAY['a', NULL, 'b,c'], amount = amount + 0.0001 WHERE n = 1")
             await_fault(starrocks, "be_down", 2)
-            conn.execute("ALTER TABLE users ALTER COLUMN score TYPE bigint")
-            conn.execute("UPDATE users SET score = 5000000000 + id WHERE id > 40")
+            change(conn, "ALTER TABLE users ALTER COLUMN score TYPE bigint")
+            change(conn, "UPDATE users SET score = 5000000000 + id WHERE id > 40")
             starrocks.healed()
         running(source, sink)
         time.sleep(1)
         writer.ended.set()
         writer.join()
         with psycopg.connect(postgres_db.dsn, autocommit=True) as conn:
-            conn.execute("UPDATE users SET score = 8 WHERE score IS NULL OR score = 7")  # ADD COLUMN ... DEFAULT is no change of a row
+            change(conn, "UPDATE users SET score = 8 WHERE score IS NULL OR score = 7")  # ADD COLUMN ... DEFAULT is no change of a row
         due = original(postgres_db.dsn)
         end = time.monotonic() + 40
         while copy(starrocks) != due and time.monotonic() < end:

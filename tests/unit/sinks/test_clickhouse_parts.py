@@ -14,10 +14,10 @@ from pycdc.sinks.clickhouse import client, statements
 from pycdc.sinks.clickhouse.client import Session, Sessions
 from pycdc.sinks.clickhouse.kinds import arguments, bare, first_call, nullable, split
 from pycdc.sinks.clickhouse.naming import Naming
-from pycdc.sinks.clickhouse.positions import Range, range_of, split_behind
 from pycdc.sinks.clickhouse.tables import Tables
 from pycdc.sinks.clickhouse.target import _given, load
 from pycdc.sinks.clickhouse.types import widened
+from pycdc.sinks.ranges import Range, range_of, split_behind
 from pycdc.sinks.units import MICROSECOND, MILLISECOND, NANOSECOND, Units
 
 
