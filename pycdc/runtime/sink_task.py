@@ -131,6 +131,9 @@ class SinkTask:
         full = self._records >= _WRITE_RECORDS or self._bytes >= _WRITE_BYTES
         if self._write is None and (full or (self._records and time.monotonic() - self._since >= self._sink.linger)):
             self._begin()
+            # the write takes what is buffered when it first runs: what the next poll has at hand is not of its positions,
+            # and would be written before a position that does not cover it
+            await asyncio.sleep(0)
         elif self._records >= 2 * _WRITE_RECORDS or self._bytes >= 2 * _WRITE_BYTES:
             await self._finish()
         if time.monotonic() - self._lag_at >= _LAG_EVERY:

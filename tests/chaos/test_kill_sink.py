@@ -244,6 +244,9 @@ def run_clickhouse(kafka, folder, name, kills):
     remembers = "SETTINGS non_replicated_deduplication_window = 1000"
     clickhouse.run(
         f"CREATE TABLE log (n Int32) ENGINE = MergeTree ORDER BY n {remembers}",
+        # its view takes a moment of every block, so that kills meet writes, and writes of which a half is there
+        f"CREATE TABLE viewed (n Int32, waited UInt8) ENGINE = MergeTree ORDER BY n {remembers}",
+        "CREATE MATERIALIZED VIEW behind TO viewed AS SELECT n, sleep(0.05) AS waited FROM log",
         f"CREATE TABLE state (id Int32, version Int32, _version UInt64, _is_deleted UInt8) ENGINE = ReplacingMergeTree(_version, _is_deleted) ORDER BY id {remembers}",
     )
     sink = processes.Sink(
@@ -273,7 +276,9 @@ def run_clickhouse(kafka, folder, name, kills):
     finally:
         load.ended.set()
         sink.kill()
-    (rows,), held = clickhouse.run("SELECT count(), uniqExact(n), min(n), max(n) FROM log", "SELECT id, version FROM state FINAL")
+    counts = "SELECT count(), uniqExact(n), min(n), max(n) FROM"
+    (rows,), (viewed,), held = clickhouse.run(f"{counts} log", f"{counts} viewed", "SELECT id, version FROM state FINAL")
+    assert rows == viewed
     assert [int(r) for r in rows] == [load.records, load.records, 0, load.records - 1]
     assert {int(k): int(v) for k, v in held} == {k: v for k, v in load.final.items() if v is not None}
     assert len(held) > 0

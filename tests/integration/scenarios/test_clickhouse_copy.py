@@ -42,7 +42,7 @@ STATES = {
     ),
 }
 class Writer(threading.Thread):
-    """The CRM's operators: customers, models and prostheses come, change, go, and come again; some of it is undone."""
+    """The CRM's operators: customers, models and prostheses come, change, also their keys, go, and come again; some is undone."""
 
     def __init__(self, dsn, seed):
         super().__init__()
@@ -59,7 +59,7 @@ class Writer(threading.Thread):
 
     def change(self, conn):
         customer, prosthesis, model = (uuid.UUID(int=self.chance.randrange(n)) for n in (40, 80, 8))
-        match self.chance.randrange(6):
+        match self.chance.randrange(7):
             case 0 | 1:
                 row = [customer, f"Иван {self.chance.randrange(99)} \"'\\\t", f"{customer.int}@x", "u"]
                 conn.execute("INSERT INTO crm.customers VALUES (%s, %s, %s, %s) ON CONFLICT (id) DO UPDATE SET name = excluded.name, updated_at = clock_timestamp()", row)
@@ -72,6 +72,9 @@ class Writer(threading.Thread):
                     "INSERT INTO crm.prostheses SELECT %s, c.id, m.id, %s FROM crm.customers c, crm.prosthesis_models m WHERE c.id = %s AND m.id = %s "
                     "ON CONFLICT (id) DO UPDATE SET customer_id = excluded.customer_id, model_id = excluded.model_id, chip_id = excluded.chip_id", row,
                 )  # fmt: skip
+            case 5:
+                other = uuid.UUID(int=self.chance.randrange(80))
+                conn.execute("UPDATE crm.prostheses SET id = %s WHERE id = %s AND NOT EXISTS (SELECT FROM crm.prostheses WHERE id = %s)", [other, prosthesis, other])
             case _:
                 conn.execute("DELETE FROM crm.prostheses WHERE customer_id = %s OR model_id = %s", [customer, model.int])
                 conn.execute("DELETE FROM crm.customers WHERE id = %s", [customer])
