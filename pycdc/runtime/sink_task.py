@@ -121,19 +121,18 @@ class SinkTask:
             await self._refused.stop()
 
     async def _step(self) -> None:
+        # A poll that has its records at hand lets no write go on. One that has just begun takes what is buffered when it
+        # first runs: more would be written before a position that does not cover it.
+        await asyncio.sleep(0)
         # what is buffered is due by its own time, whether or not more comes
         wait = min(_POLL_MS, int(self._sink.linger * 1000)) if self._records and self._write is None else _POLL_MS
         for messages in await self._consumer.poll(_POLL_RECORDS, wait):
             await self._take(messages)
-        await asyncio.sleep(0)  # a poll that had its records at hand has not let the write under way go on
         if self._write is not None and self._write.done():
             await self._finish()
         full = self._records >= _WRITE_RECORDS or self._bytes >= _WRITE_BYTES
         if self._write is None and (full or (self._records and time.monotonic() - self._since >= self._sink.linger)):
             self._begin()
-            # the write takes what is buffered when it first runs: what the next poll has at hand is not of its positions,
-            # and would be written before a position that does not cover it
-            await asyncio.sleep(0)
         elif self._records >= 2 * _WRITE_RECORDS or self._bytes >= 2 * _WRITE_BYTES:
             await self._finish()
         if time.monotonic() - self._lag_at >= _LAG_EVERY:
