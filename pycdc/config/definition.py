@@ -156,6 +156,11 @@ class Property(Generic[T]):
             return self.default
 
 
+def moot(name: str, why: str) -> Property[str | None]:
+    """A property that is accepted and has no effect; a warning gives the reason."""
+    return Property[str | None](name, text(), ignored=why, importance="LOW")
+
+
 class ConfigDef:
     """Base of all definitions; an instance is one parsed configuration.
 

@@ -5,7 +5,7 @@ Source: org.apache.kafka.connect.converters.ByteArrayConverter, io.debezium.conv
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from pycdc.config.definition import ConfigDef, Property, text
 from pycdc.errors import RecordError
@@ -21,7 +21,7 @@ class ByteArrayConverterConfig(ConfigDef):
 class ByteArrayConverter:
     """Only BYTES schemas, or none."""
 
-    config = ByteArrayConverterConfig
+    config: ClassVar[type[ConfigDef]] = ByteArrayConverterConfig
 
     def __init__(self, settings: ConfigDef, *, is_key: bool) -> None:
         self.is_key = is_key
@@ -29,7 +29,7 @@ class ByteArrayConverter:
     def write(self, topic: str, schema: Schema | None, value: Any, out: list[Piece]) -> bool:
         """See plugins.contracts.Converter."""
         if schema is not None and schema.type != "bytes":
-            raise RecordError("ByteArrayConverter takes only bytes", where=topic, cause=f"schema type {schema.type}")
+            return self._write_other(topic, schema, value, out, f"schema type {schema.type}")
         if value is None:
             return False
         if type(value) is Leaf:
@@ -39,12 +39,16 @@ class ByteArrayConverter:
         elif isinstance(value, bytes):
             out.append(value)
         else:
-            raise RecordError("ByteArrayConverter takes only bytes", where=topic, cause=f"a value of Python's type {type(value).__name__}")
+            return self._write_other(topic, schema, value, out, f"a value of Python's type {type(value).__name__}")
         return True
 
     def read(self, topic: str, data: bytes | None) -> tuple[Schema | None, Any]:
         """See plugins.contracts.Converter."""
         return OPTIONAL_BYTES, data
+
+    def _write_other(self, topic: str, schema: Schema | None, value: Any, out: list[Piece], what: str) -> bool:
+        """What is not bytes."""
+        raise RecordError("ByteArrayConverter takes only bytes", where=topic, cause=what)
 
 
 class BinaryDataConverterConfig(ConfigDef):
@@ -55,39 +59,19 @@ class BinaryDataConverterConfig(ConfigDef):
     )
 
 
-class BinaryDataConverter:
+class BinaryDataConverter(ByteArrayConverter):
     """Payloads that the application has serialized itself, as outbox tables hold them; heartbeats and the like by `delegate`."""
 
     config = BinaryDataConverterConfig
 
     def __init__(self, settings: ConfigDef, *, is_key: bool) -> None:
-        self.is_key = is_key
+        super().__init__(settings, is_key=is_key)
         self.delegate: Converter | None = None
 
-    def write(self, topic: str, schema: Schema | None, value: Any, out: list[Piece]) -> bool:
-        """See plugins.contracts.Converter."""
-        if schema is not None and schema.type != "bytes":
-            return self._other(topic, f"schema type {schema.type}").write(topic, schema, value, out)
-        if value is None:
-            return False
-        if type(value) is Leaf:
-            if schema is None or schema.name == DECIMAL:
-                raise NeedsValue(value.reader.column_name)
-            out.append(Cell(value.column, value.reader.read, None))
-        elif isinstance(value, bytes):
-            out.append(value)
-        else:
-            return self._other(topic, f"a value of Python's type {type(value).__name__}").write(topic, schema, value, out)
-        return True
-
-    def read(self, topic: str, data: bytes | None) -> tuple[Schema | None, Any]:
-        """See plugins.contracts.Converter."""
-        return OPTIONAL_BYTES, data
-
-    def _other(self, topic: str, what: str) -> Converter:
+    def _write_other(self, topic: str, schema: Schema | None, value: Any, out: list[Piece], what: str) -> bool:
         if self.delegate is None:
             raise RecordError(
                 "BinaryDataConverter takes only bytes", where=topic, cause=what,
                 hint="set delegate.converter.type=org.apache.kafka.connect.json.JsonConverter behind the converter's key and a dot",
             )  # fmt: skip
-        return self.delegate
+        return self.delegate.write(topic, schema, value, out)

@@ -19,7 +19,7 @@ from pycdc.model.javaregex import NameFilter
 from pycdc.postgres.session import ConnectionSettings
 from pycdc.sinks.postgres.keys import KeySettings
 from pycdc.sinks.postgres.listed import ListedTimestamps
-from pycdc.sinks.postgres.moot import MootAiven, MootConfluent, MootDebezium
+from pycdc.sinks.postgres.moot import MootConfluent, MootDebezium
 from pycdc.sinks.postgres.naming import NamingSettings
 
 _NAMING = "io.debezium.connector.jdbc.naming"
@@ -196,7 +196,7 @@ class ConfluentSinkConfig(MootConfluent, JdbcSinkConfig):
         return (_Exact(self.whitelist) if self.whitelist else None), None
 
 
-class AivenSinkConfig(MootAiven, ConfluentSinkConfig):
+class AivenSinkConfig(ConfluentSinkConfig):
     """io.aiven.connect.jdbc.JdbcSinkConnector."""
 
     insert_mode = Property[str]("insert.mode", one_of("insert", "multi", "upsert", "update"), default="insert", importance="HIGH", doc="How rows are written; multi is insert.")

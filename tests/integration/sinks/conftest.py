@@ -1,30 +1,16 @@
-"""What sinks write to: a second PostgreSQL database; a database of the embedded ClickHouse."""
+"""What sinks write to: a database of the embedded ClickHouse."""
 
 import asyncio
 import contextlib
 import itertools
 
-import psycopg
 import pytest
-from psycopg import sql as q
 
 from pycdc.config.layers import Layered
 from pycdc.plugins.contracts import SinkContext, no_topic_id
 from pycdc.plugins.join import load_sink
 
 NUMBER = itertools.count()
-
-
-@pytest.fixture
-def target(postgres_db):
-    """A second database beside the test's own."""
-    name = f"{postgres_db.dbname}_t"
-    admin = postgres_db._replace(dbname="postgres").dsn
-    with psycopg.connect(admin, autocommit=True) as conn:
-        conn.execute(q.SQL("CREATE DATABASE {}").format(q.Identifier(name)))
-    yield postgres_db._replace(dbname=name)
-    with psycopg.connect(admin, autocommit=True) as conn:
-        conn.execute(q.SQL("DROP DATABASE {} WITH (FORCE)").format(q.Identifier(name)))
 
 
 class ClickHouse:
