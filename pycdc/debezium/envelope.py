@@ -176,13 +176,12 @@ class TableEvents:
         return image
 
     def _key(self, base: int, *, old: str = "", snapshot: bool = False) -> dict[str, Any] | None:
-        """`old` K: only identity columns are known. A key column that the snapshot did not select falls back."""
+        """`old` K: only identity columns are known."""
         if self.key_schema is None:
             return None
         key: dict[str, Any] = {}
         for p in self._key_parts:
-            unknown = (old == "K" and not p.column.identity) or (snapshot and not p.captured)
-            if not unknown:
+            if old != "K" or p.column.identity:
                 key[p.name] = self._leaf(base + p.index, p.plain, snapshot=snapshot)
             else:
                 key[p.name] = None if p.column.nullable else p.plain.fallback

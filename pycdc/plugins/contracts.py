@@ -344,8 +344,9 @@ class Written(msgspec.Struct):
 class Sink(Protocol):
     """Writes records to a target.
 
-    `put` buffers, `flush` makes durable. Offsets are the runtime's: it commits what was put before a
-    `flush` that returned. A sink that keeps positions in its target offers `load_positions`.
+    `put` buffers, `flush` makes durable what was put when it was called: it takes the buffers before its first
+    await. Offsets are the runtime's: it commits what was put before a `flush` that returned. A sink that keeps
+    positions in its target is a PositionedSink.
     """
 
     config: ClassVar[type[ConfigDef]]

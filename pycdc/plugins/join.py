@@ -358,26 +358,21 @@ class _Join:
             return None
         self.classes[key] = registry.canonical(registry.CONVERTER, name)
         self._drop_other_layers_options(key)
-        known = len(self.faults)
-        settings = self._parse(plugin.config, key + ".", ("plugin.version",))
+        made = self._made(plugin, key, ("plugin.version",), is_key=key == "key.converter")
         self._tell_options_without_class(key)
-        made: Converter | None = None
-        if len(self.faults) == known:
-            made = plugin(settings, is_key=key == "key.converter")
-            if isinstance(made, Delegating):
-                made.delegate = self._delegate(key, settings, is_key=key == "key.converter")
         return made
 
-    def _delegate(self, key: str, settings: Any, *, is_key: bool) -> Converter | None:
-        if settings.delegate is None:
-            return None
-        option = f"{key}.{type(settings).delegate.name}"
-        plugin = self._load(registry.CONVERTER, option, settings.delegate)
-        if plugin is None:
-            return None
+    def _made(self, plugin: type[Any], key: str, beside: tuple[str, ...], *, is_key: bool) -> Converter | None:
+        """A converter of the options below `key`, with the one that it leaves some values to; None when those are wrong."""
         known = len(self.faults)
-        options = self._parse(plugin.config, option + ".", ())
-        made: Converter | None = plugin(options, is_key=is_key) if len(self.faults) == known else None
+        settings: Any = self._parse(plugin.config, key + ".", beside)
+        if len(self.faults) > known:
+            return None
+        made: Converter = plugin(settings, is_key=is_key)
+        if isinstance(made, Delegating) and settings.delegate is not None:
+            option = f"{key}.{type(settings).delegate.name}"
+            other = self._load(registry.CONVERTER, option, settings.delegate)
+            made.delegate = None if other is None else self._made(other, option, (), is_key=is_key)
         return made
 
     def _drop_other_layers_options(self, key: str) -> None:

@@ -148,11 +148,12 @@ class DirectPipeline:
             self._begin()
 
     def _begin(self) -> None:
-        position, self._position, self._buffered = self._position, None, 0
         self._since = time.monotonic()
-        self._write = asyncio.ensure_future(self._flush(position))
+        self._write = asyncio.ensure_future(self._flush())
 
-    async def _flush(self, position: Offset | None) -> None:
+    async def _flush(self) -> None:
+        # no await before the sink takes its buffers: see SinkTask
+        position, self._position, self._buffered = self._position, None, 0
         await self._sink.flush(position)
         for row in self._sink.refused:
             self._metrics.errors += 1

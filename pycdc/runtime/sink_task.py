@@ -121,9 +121,7 @@ class SinkTask:
             await self._refused.stop()
 
     async def _step(self) -> None:
-        # A poll that has its records at hand lets no write go on. One that has just begun takes what is buffered when it
-        # first runs: more would be written before a position that does not cover it.
-        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # a poll that has its records at hand lets no write go on
         # what is buffered is due by its own time, whether or not more comes
         wait = min(_POLL_MS, int(self._sink.linger * 1000)) if self._records and self._write is None else _POLL_MS
         for messages in await self._consumer.poll(_POLL_RECORDS, wait):
@@ -204,14 +202,13 @@ class SinkTask:
     # ---- writes
 
     def _begin(self) -> None:
+        self._write = asyncio.ensure_future(self._flush())
+
+    async def _flush(self) -> None:
+        # No await before the sink takes its buffers: a record put in between would be written, and its position not.
         positions, self._positions, self._records, self._bytes = self._positions, {}, 0, 0
         originals, self._originals = self._originals, []
         failures, self._failures = self._failures, []
-        self._write = asyncio.ensure_future(self._flush(positions, originals, failures))
-
-    async def _flush(
-        self, positions: dict[tuple[str, int], int], originals: list[Messages], failures: list[tuple[StageError, Messages, int]]
-    ) -> None:
         began, limit = time.monotonic(), self._consumer.write_limit
         try:
             async with asyncio.timeout(limit):

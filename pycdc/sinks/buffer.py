@@ -14,6 +14,7 @@ from typing import Any
 
 from pycdc.errors import BadRow
 from pycdc.model.change import Changes, Values
+from pycdc.plugins.contracts import Written
 
 #: A row as it becomes (None: deleted), the changes it came in and its place in them. A plain tuple: one per row.
 Entry = tuple[Values | None, Changes, int]
@@ -34,6 +35,12 @@ class Buffer:
 
     def __bool__(self) -> bool:
         return bool(self.rows) or bool(self.partial) or self.truncate
+
+    def count_into(self, written: Written) -> None:
+        """Count what a write of this buffer did."""
+        deletes = sum(1 for e in self.rows.values() if e[0] is None)
+        written.deletes += deletes
+        written.upserts += len(self.rows) + len(self.partial) - deletes
 
     def put(self, changes: Changes, key_columns: Sequence[str]) -> None:
         """Add changes. Without key columns every change is a row of its own.

@@ -252,10 +252,7 @@ class PostgresSink:
             self._forget()
             raise
         for (schema, name), buffer in buffers.items():
-            written = self.written.setdefault(f"{schema}.{name}", Written())
-            deletes = sum(1 for e in buffer.rows.values() if e[0] is None)
-            written.deletes += deletes
-            written.upserts += len(buffer.rows) + len(buffer.partial) - deletes
+            buffer.count_into(self.written.setdefault(f"{schema}.{name}", Written()))
 
     async def _write(self, conn: psycopg.AsyncConnection, place: Place, buffer: Buffer) -> None:
         entries: Sequence[Entry] = list(buffer.rows.values())

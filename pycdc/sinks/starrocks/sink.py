@@ -195,12 +195,6 @@ class StarRocksSink:
         if isinstance(error, Busy):
             self._pace.slower()
 
-    def _count(self, table: str, buffer: Buffer) -> None:
-        written = self.written.setdefault(table, Written())
-        deletes = sum(1 for e in buffer.rows.values() if e[0] is None)
-        written.deletes += deletes
-        written.upserts += len(buffer.rows) + len(buffer.partial) - deletes
-
     def _without(self, buffers: dict[_Heap, Buffer], errors: Sequence[BadRow]) -> dict[_Heap, Buffer]:
         """The buffers without the rows at fault. Raises when those are not tolerated."""
         for error in errors:
@@ -238,7 +232,7 @@ class StarRocksSink:
             async with turn:
                 try:
                     await self._write(heap.table, buffer, token)
-                    self._count(heap.table, buffers.pop(heap))
+                    buffers.pop(heap).count_into(self.written.setdefault(heap.table, Written()))
                 except BadRows as found:
                     bad.extend(found.errors)
                 except PycdcError as error:
@@ -297,7 +291,7 @@ class StarRocksSink:
                     self._tables.forget(piece.target.name)
                 raise
         for (table, _), buffer in buffers.items():
-            self._count(table, buffer)
+            buffer.count_into(self.written.setdefault(table, Written()))
 
     async def _pieces(self, table: str, buffer: Buffer, token: str = "") -> list[_Piece]:
         """The loads of a table, which is truncated first where that was asked for. Raises BadRows.

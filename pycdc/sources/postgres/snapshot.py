@@ -262,14 +262,17 @@ class Snapshot:
             self._offsets.snapshot.tables.append(table)
 
     def _query(self, table: Table) -> str:
-        """Columns in the table's order; those that are not captured are not read."""
+        """Columns in the table's order. Those that are not captured are not read, not even for the key (it then has
+        their types' defaults, as Debezium's has), except where the user's own statement reads them.
+        """
         filters = self._settings.filters
+        override = self._overrides(table)
+        if override is not None:
+            columns = ", ".join(quote_name(c.name) for c in table.columns)
+            return f"SELECT {columns} FROM ({override.strip().rstrip(';')}) AS pycdc_override"
         columns = ", ".join(
             quote_name(c.name) if filters.column(table.schema, table.name, c.name) else "NULL" for c in table.columns
         )
-        override = self._overrides(table)
-        if override is not None:
-            return f"SELECT {columns} FROM ({override.strip().rstrip(';')}) AS pycdc_override"
         return f"SELECT {columns} FROM {quote_name(table.schema)}.{quote_name(table.name)}"
 
     async def _must_be_whole(self, conn: psycopg.AsyncConnection, table: Table) -> None:

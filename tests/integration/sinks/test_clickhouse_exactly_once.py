@@ -12,6 +12,7 @@ import random
 import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
+from polls import read
 
 from pycdc.config.layers import Layered
 from pycdc.errors import TargetSchemaError
@@ -58,22 +59,6 @@ class Topic:
             for p in (0, 1)
         }  # fmt: skip
 
-    async def read(self, sink, chance, most):
-        """As a task of two partitions: polls, and a flush behind some of them."""
-        keys = [(self.name, p) for p in self.records]
-        at = dict.fromkeys(keys, 0) | dict(await sink.claim(keys))
-        positions = {}
-        while any(at[k] < len(self.records[k[1]]) for k in keys):
-            key = chance.choice([k for k in keys if at[k] < len(self.records[k[1]])])
-            polled = self.records[key[1]][at[key] : at[key] + chance.randint(1, most)]
-            sink.put(polled)
-            at[key] += len(polled)
-            positions[key] = at[key]
-            if chance.random() < 0.3:
-                await sink.flush_to(positions)
-                positions = {}
-        await sink.flush_to(positions)
-
 
 async def until_written(clickhouse, topic, calls, chance, kills):
     """Run again after each kill. The number of calls of the last run."""
@@ -81,7 +66,7 @@ async def until_written(clickhouse, topic, calls, chance, kills):
         calls.count, calls.at, calls.behind = 0, at, behind
         async with clickhouse.opened("id", **ONCE) as sink:
             try:
-                await topic.read(sink, chance, 20)
+                await read(topic, sink, chance, 20)
             except KilledError:
                 continue
             return calls.count

@@ -9,6 +9,7 @@ import contextlib
 import random
 
 import pytest
+from polls import read
 
 from pycdc.config.layers import Layered
 from pycdc.errors import PycdcError, SinkError
@@ -111,21 +112,6 @@ class Topic:
     def numbers(self):
         return sorted(r.value["n"] for rs in self.records.values() for r in rs)
 
-    async def read(self, sink, chance, most):
-        """As a task of two partitions: polls, and a flush behind some of them."""
-        keys = [(self.name, p) for p in self.records]
-        at, reached = dict.fromkeys(keys, 0) | dict(await sink.claim(keys)), {}
-        while left := [k for k in keys if at[k] < len(self.records[k[1]])]:
-            key = chance.choice(left)
-            polled = self.records[key[1]][at[key] : at[key] + chance.randint(1, most)]
-            sink.put(polled)
-            at[key] += len(polled)
-            reached[key] = at[key]
-            if chance.random() < 0.3:
-                await sink.flush_to(reached)
-                reached = {}
-        await sink.flush_to(reached)
-
 
 async def until_written(server, topic, calls, chance, kills, **more):
     """Run again after each kill; how many of them happened."""
@@ -135,7 +121,7 @@ async def until_written(server, topic, calls, chance, kills, **more):
         async with opened(server, **more) as sink:
             try:
                 # of its own: a task group that failed leaves its mark on the task it was in
-                await asyncio.create_task(topic.read(sink, chance, 20))
+                await asyncio.create_task(read(topic, sink, chance, 20))
             except* KilledError:
                 happened += 1
     return happened
