@@ -101,8 +101,7 @@ class GroupConsumer:
         mapped.setdefault("client_id", client_id)
         mapped.setdefault("max_partition_fetch_bytes", 2 << 20)
         mapped.setdefault("fetch_max_bytes", 8 << 20)
-        if pattern is not None:
-            mapped.setdefault("metadata_max_age_ms", 10_000)  # a new topic is found by a look at all of them
+        mapped.setdefault("metadata_max_age_ms", 10_000)  # how long a new topic may wait; Kafka's default are five minutes
         self._bootstrap = settings.get("bootstrap.servers", "")
         self._topics, self._pattern = topics, pattern
         self._listener: _Listener | None = None

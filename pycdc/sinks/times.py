@@ -12,11 +12,6 @@ _EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
 _ORDINAL = datetime.date(1970, 1, 1).toordinal()
 #: What Debezium writes for infinity and -infinity.
 _INFINITE_DAYS = {-2147472692: "infinity", -2147472691: "-infinity", -622191234: "infinity", -625821272: "-infinity"}
-#: Microseconds that one unit of a moment's number has; negative: units per microsecond.
-US_OF: Final = {
-    "io.debezium.time.Timestamp": 1000, "org.apache.kafka.connect.data.Timestamp": 1000, "io.debezium.time.MicroTimestamp": 1,
-    "io.debezium.time.NanoTimestamp": -1000,
-}  # fmt: skip
 
 
 class _Days(dict[int, str]):

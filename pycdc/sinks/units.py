@@ -11,15 +11,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from pycdc.config.definition import Property, one_of
+
 #: In nanoseconds.
 NANOSECOND: Final = 1
 MICROSECOND: Final = 1000
 MILLISECOND: Final = 1_000_000
 SECOND: Final = 1_000_000_000
 
-NS_OF: Final = {
+#: Of the types that say it: moments, and times of day.
+MOMENTS: Final = {
     "io.debezium.time.Timestamp": MILLISECOND, "org.apache.kafka.connect.data.Timestamp": MILLISECOND,
     "io.debezium.time.MicroTimestamp": MICROSECOND, "io.debezium.time.NanoTimestamp": NANOSECOND,
+}  # fmt: skip
+TIMES: Final = {
     "io.debezium.time.Time": MILLISECOND, "org.apache.kafka.connect.data.Time": MILLISECOND,
     "io.debezium.time.MicroTime": MICROSECOND, "io.debezium.time.NanoTime": NANOSECOND,
 }  # fmt: skip
@@ -29,6 +34,14 @@ _LAST_MOMENT: Final = 10_413_792_000 * SECOND
 _DAY: Final = 86_400 * SECOND
 #: What Debezium writes for infinity in milliseconds; it must not be taken for microseconds of the year 2262.
 _INFINITE: Final = frozenset((9_223_372_036_825_200, -9_223_372_036_832_400))
+
+
+def time_precision_mode() -> Property[str]:
+    """The setting of every sink."""
+    return Property[str](
+        "time.precision.mode", one_of("adaptive", "adaptive_time_microseconds", "connect", "microseconds", "nanoseconds", "isostring"), default="adaptive",
+        doc="That of the source, for temporal numbers of records without schemas.",
+    )  # fmt: skip
 
 
 class Units:
@@ -55,3 +68,14 @@ class Units:
         if any(abs(v) * MILLISECOND > limit and v not in _INFINITE for v in values):
             self._seen = MICROSECOND
         return self._seen
+
+
+class ColumnUnits(dict[tuple[str, str], Units]):
+    """By table and column."""
+
+    def __init__(self, mode: str) -> None:
+        self._mode = mode
+
+    def __missing__(self, place: tuple[str, str]) -> Units:
+        made = self[place] = Units(self._mode)
+        return made

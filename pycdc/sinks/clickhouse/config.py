@@ -15,6 +15,7 @@ import msgspec
 from pycdc.config.definition import Property, boolean, integer, one_of, parsed, password, text
 from pycdc.errors import Fault
 from pycdc.sinks.clickhouse.moot import MootClickHouse
+from pycdc.sinks.units import time_precision_mode
 
 #: Parameters of a JDBC address that mean something here -> the client's own names.
 _JDBC: Final = {
@@ -112,10 +113,7 @@ class ClickHouseSinkConfig(MootClickHouse):
         "clickhouse.version.source", one_of("stream", "record"), default="stream",
         doc="record: rows bring their version in a field of the version column's name; it has to grow with every change of a row.",
     )  # fmt: skip
-    time_mode = Property[str](
-        "time.precision.mode", one_of("adaptive", "adaptive_time_microseconds", "connect", "microseconds", "nanoseconds", "isostring"), default="adaptive",
-        doc="As the source has it: the unit of temporal numbers that come without a schema.",
-    )  # fmt: skip
+    time_mode = time_precision_mode()
     exactly_once = Property[bool]("exactlyOnce", boolean(), default=False, doc="Keep positions in the table pycdc_positions; each block has a deduplication token.")
     own_cluster = Property[str]("keeperOnCluster", text(), default="", doc="ON CLUSTER of pycdc's own tables, which are replicated then; empty = clusterName.")
 

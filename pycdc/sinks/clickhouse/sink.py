@@ -35,7 +35,7 @@ from pycdc.sinks.clickhouse.writer import NullsWanted, Writer
 from pycdc.sinks.intake import Intake
 from pycdc.sinks.isolate import write_in_order
 from pycdc.sinks.ranges import Range, by_turn, ranges_by_partition
-from pycdc.sinks.units import Units
+from pycdc.sinks.units import ColumnUnits
 
 log = structlog.get_logger(__name__)
 
@@ -67,7 +67,7 @@ class ClickHouseSink:
         self._versions = Versions()
         self._positions = Positions("")
         #: Of each column of each table.
-        self._units: dict[tuple[str, str], Units] = {}
+        self._units = ColumnUnits(settings.time_mode)
         self._taken: _Taken = {}
         self._schemas: dict[Schema, Schema] = {}
         self._topic_id: Callable[[str], Awaitable[str]] = no_topic_id
@@ -193,7 +193,7 @@ class ClickHouseSink:
         changes = [c for n, c in enumerate(changes) if (n > last or target.family == LOG) and len(c)]
         while changes:
             version_of = self._versions.of if self.settings.versions == "stream" else None
-            writer = Writer(target, version_of, self._units, self.settings.time_mode, token=token)
+            writer = Writer(target, version_of, self._units, token=token)
             try:
                 await self._sessions.call(writer.write, changes)
             except NullsWanted as wanted:

@@ -18,7 +18,7 @@ from pycdc.model.schema import DECIMAL, Schema
 from pycdc.sinks.clickhouse.kinds import arguments, bare, named, nested
 from pycdc.sinks.lines import ESCAPES, Unwritable
 from pycdc.sinks.times import DAYS, SECONDS, unscaled, variable_decimal
-from pycdc.sinks.units import MICROSECOND, NANOSECOND, NS_OF, SECOND, Units
+from pycdc.sinks.units import MICROSECOND, MOMENTS, NANOSECOND, SECOND, TIMES, Units
 
 #: What an insert needs so that the texts of this module mean what they say, and a refusal names the row.
 SETTINGS: Final = {
@@ -171,7 +171,8 @@ def _unit(schema: Schema | None, precision: int) -> int | None:
     """Nanoseconds of one unit. A number that its schema says nothing of is of the column's own, as ClickHouse reads it."""
     if schema is None:
         return None
-    return NS_OF.get(schema.name or "") or 10 ** (9 - precision)
+    name = schema.name or ""
+    return MOMENTS.get(name) or TIMES.get(name) or 10 ** (9 - precision)
 
 
 def _within(values: Sequence[str], low: str, high: str) -> Sequence[str]:

@@ -23,7 +23,7 @@ from pycdc.sinks.clickhouse.kinds import bare, is_nullable, is_raw, may_be_nulla
 from pycdc.sinks.clickhouse.target import REPLACING, Target
 from pycdc.sinks.clickhouse.values import texts
 from pycdc.sinks.lines import Part, copy_lines
-from pycdc.sinks.units import Units
+from pycdc.sinks.units import ColumnUnits
 
 
 class NullsWanted(TargetSchemaError):
@@ -38,11 +38,10 @@ class NullsWanted(TargetSchemaError):
 class Writer:
     """One write to one table. `token`: what its blocks' tokens begin with, None where nobody forms them again."""
 
-    def __init__(self, target: Target, version_of: VersionOf, units: dict[tuple[str, str], Units], mode: str, *, token: str | None = None) -> None:
+    def __init__(self, target: Target, version_of: VersionOf, units: ColumnUnits, *, token: str | None = None) -> None:
         self._target = target
         self._version_of = version_of
         self._units = units
-        self._mode = mode
         self._token = token
         #: Records whose rows are in, of a table that would keep them twice.
         self._sent: set[tuple[str, int | None, int]] = set()
@@ -99,16 +98,9 @@ class Writer:
         def write(column: str, values: Sequence[Any], schema: Schema | None) -> Sequence[str]:
             if column in block.raw:
                 return values
-            return texts(values, schema, types[column], self._units_of(column))
+            return texts(values, schema, types[column], self._units[str(self._target), column])
 
         return copy_lines(part, write, types, str(self._target), raw=raw)
-
-    def _units_of(self, column: str) -> Units:
-        place = str(self._target), column
-        units = self._units.get(place)
-        if units is None:
-            units = self._units[place] = Units(self._mode)
-        return units
 
     def _nulls_allowed(self, column: str, values: Sequence[Any], part: Part) -> Sequence[Any]:
         """ClickHouse has no null arrays and maps: those become empty. Any other null needs a Nullable column."""

@@ -21,6 +21,7 @@ from pycdc.sinks.postgres.keys import KeySettings
 from pycdc.sinks.postgres.listed import ListedTimestamps
 from pycdc.sinks.postgres.moot import MootConfluent, MootDebezium
 from pycdc.sinks.postgres.naming import NamingSettings
+from pycdc.sinks.units import time_precision_mode
 
 _NAMING = "io.debezium.connector.jdbc.naming"
 #: Parameters of a JDBC URL that mean the same here.
@@ -79,10 +80,7 @@ class JdbcSinkConfig(ConfigDef):
     )  # fmt: skip
     deletes = Property[bool]("delete.enabled", boolean(), default=False, doc="Delete rows on tombstones and delete events.")
 
-    time_mode = Property[str](
-        "time.precision.mode", one_of("adaptive", "adaptive_time_microseconds", "connect", "microseconds", "nanoseconds", "isostring"), default="adaptive",
-        doc="That of the source, for temporal numbers of records without schemas.",
-    )  # fmt: skip
+    time_mode = time_precision_mode()
 
     user_name: Property[Any]
     insert_mode: Property[Any]

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
@@ -39,7 +38,7 @@ from pycdc.sinks.postgres.naming import Naming, Place
 from pycdc.sinks.postgres.positions import Positions
 from pycdc.sinks.postgres.types import widened
 from pycdc.sinks.postgres.values import local_texts, texts
-from pycdc.sinks.units import Units
+from pycdc.sinks.units import ColumnUnits
 
 log = structlog.get_logger(__name__)
 
@@ -79,7 +78,7 @@ class PostgresSink:
         self._topic_id: Callable[[str], Awaitable[str]] = no_topic_id
         self._positions = Positions()
         #: By table and column.
-        self._units: dict[tuple[str, str], Units] = defaultdict(lambda: Units(settings.time_mode))
+        self._units = ColumnUnits(settings.time_mode)
         self.written: dict[str, Written] = {}
         self.retries = 0
         self._intake = Intake(self._buffer, self._keys.of_record)

@@ -10,7 +10,7 @@ Source: StarRocks' documentation of STREAM LOAD and of loading into PRIMARY KEY 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -22,6 +22,7 @@ from pycdc.sinks.buffer import Entry
 from pycdc.sinks.lines import UNWRITABLE, Part, Unwritable, unwritable
 from pycdc.sinks.starrocks.catalog import Column, Target, quoted
 from pycdc.sinks.starrocks.values import converted, zero
+from pycdc.sinks.units import ColumnUnits
 
 _OP: Final = "__op"
 _NULL: Final = "\\N"
@@ -39,6 +40,20 @@ class Slot(NamedTuple):
     @property
     def expression(self) -> str | None:
         return f"{quoted(self.column.name)}=to_binary({quoted(self.name)})" if self.name != self.column.name else None
+
+
+class Form:
+    """How values stand in a body: as JSON or as CSV. `units`: what the sink knows of temporal numbers."""
+
+    def __init__(self, name: str, units: ColumnUnits) -> None:
+        self.name = name
+        self._units = units
+        self._write = _csv_texts if name == "csv" else _json_values
+        self.null = _NULL if name == "csv" else None
+
+    def written(self, values: Sequence[Any], schema: Schema | None, target: Target, column: Column) -> Sequence[Any]:
+        """Values of one column, none of them None. Raises one of UNWRITABLE."""
+        return self._write(converted(values, schema, column.type, self._units[target.name, column.name]), column)
 
 
 class Body(msgspec.Struct):
@@ -83,27 +98,26 @@ class Body(msgspec.Struct):
         return BadRow("rows cannot be written as JSON", cause=str(error))
 
 
-def make_body(target: Target, whole: Part | None, deletes: Sequence[Part], *, form: str, partial: bool = False) -> Body:
+def make_body(target: Target, whole: Part | None, deletes: Sequence[Part], form: Form, *, partial: bool = False) -> Body:
     """`whole`: rows as they become; with `partial` their other columns stay. `deletes`: keys, in columns of the key.
 
     Raises BadRow, naming the record, for a value that its column cannot hold; TargetSchemaError for a column that the
     table wants and the rows do not have.
     """
     slots = _slots(target, whole, partial=partial)
-    write = _as_csv if form == "csv" else _as_json
     blocks: list[list[Sequence[Any]]] = []
     entries: list[Entry] = []
     if whole is not None:
-        blocks.append(_columns(target, whole, slots, write) + ([[0] * len(whole.entries)] if deletes else []))
+        blocks.append(_columns(target, whole, slots, form) + ([[0] * len(whole.entries)] if deletes else []))
         entries.extend(whole.entries)
     for part in deletes:
-        blocks.append([*_columns(target, part, slots, write), [1] * len(part.entries)])
+        blocks.append([*_columns(target, part, slots, form), [1] * len(part.entries)])
         entries.extend(part.entries)
     names = [s.name for s in slots] + ([_OP] if deletes else [])
-    headers = {"format": form, "columns": ",".join([*map(quoted, names), *(e for s in slots if (e := s.expression))])}
+    headers = {"format": form.name, "columns": ",".join([*map(quoted, names), *(e for s in slots if (e := s.expression))])}
     if partial:
         headers["partial_update"] = "true"
-    if form == "json":
+    if form.name == "json":
         headers["strip_outer_array"] = headers["ignore_json_size"] = "true"
         return Body(headers, [dict(zip(names, row, strict=True)) for block in blocks for row in zip(*block, strict=True)], entries)
     return _csv_body(headers, blocks, entries)
@@ -132,65 +146,59 @@ def _slots(target: Target, whole: Part | None, *, partial: bool) -> list[Slot]:
     return [Slot(f"__hex_{i}" if c.type.base == "VARBINARY" else c.name, c) for i, c in enumerate(columns)]
 
 
-#: Texts or values of a column, none of them None, and how NULL is written.
-_Write = tuple[Callable[[Sequence[Any], Schema | None, Column], Sequence[Any]], Any]
-
-
-def _columns(target: Target, part: Part, slots: Sequence[Slot], write: _Write) -> list[Sequence[Any]]:
+def _columns(target: Target, part: Part, slots: Sequence[Slot], form: Form) -> list[Sequence[Any]]:
     """The part's values for each slot; what the part does not have is filled."""
     at = {name.lower(): i for i, name in enumerate(part.columns)}
     out: list[Sequence[Any]] = []
     for slot in slots:
         index = at.get(slot.column.name.lower())
         if index is None:
-            fill = write[1] if slot.column.is_nullable else write[0]([zero(slot.column.type)], None, slot.column)[0]
+            fill = form.null if slot.column.is_nullable else form.written([zero(slot.column.type)], None, target, slot.column)[0]
             out.append([fill] * len(part.entries))
         else:
-            out.append(_column(target, part, index, slot.column, write))
+            out.append(_column(target, part, index, slot.column, form))
     return out
 
 
-def _column(target: Target, part: Part, index: int, column: Column, write: _Write) -> Sequence[Any]:
+def _column(target: Target, part: Part, index: int, column: Column, form: Form) -> Sequence[Any]:
     name, values = part.columns[index], part.values[index]
     has_nulls = None in values
     if has_nulls and not column.is_nullable:
         raise _null(target, part, values, column)
     known = [v for v in values if v is not None] if has_nulls else values
     schema = part.schema.field(name) if part.schema is not None else None
-    convert, null = write
     try:
-        found = convert(known, schema, column)
+        found = form.written(known, schema, target, column)
     except UNWRITABLE as error:
         raise unwritable(
-            column.name, schema, values, part.entries, lambda _, v, s: convert(v, s, column), column.type.text, target.name, error
+            column.name, schema, values, part.entries, lambda _, v, s: form.written(v, s, target, column), column.type.text, target.name, error
         ) from None
     if not has_nulls:
         return found
     present = iter(found)
-    return [null if v is None else next(present) for v in values]
+    return [form.null if v is None else next(present) for v in values]
 
 
-def faults_in(target: Target, part: Part, *, form: str) -> list[BadRow]:
+def faults_in(target: Target, part: Part, form: Form) -> list[BadRow]:
     """Every record of the part with a value that its column cannot hold."""
-    write = _as_csv if form == "csv" else _as_json
     found: dict[Any, BadRow] = {}
     for index, name in enumerate(part.columns):
         column = target.column(name)
         if column is None:
             continue
         try:
-            _column(target, part, index, column, write)
+            _column(target, part, index, column, form)
         except BadRow:
             for value, entry in zip(part.values[index], part.entries, strict=True):
-                error = _fault_of(target, Part((name,), [[value]], [entry], part.schema), column, write)
+                error = _fault_of(target, Part((name,), [[value]], [entry], part.schema), column, form)
                 if error is not None:
                     found.setdefault(error.record, error)
     return list(found.values())
 
 
-def _fault_of(target: Target, single: Part, column: Column, write: _Write) -> BadRow | None:
+def _fault_of(target: Target, single: Part, column: Column, form: Form) -> BadRow | None:
     try:
-        _column(target, single, 0, column, write)
+        _column(target, single, 0, column, form)
     except BadRow as error:
         return error
     return None
@@ -204,8 +212,7 @@ def _null(target: Target, part: Part, values: Sequence[Any], column: Column) -> 
     )  # fmt: skip
 
 
-def _json_values(values: Sequence[Any], schema: Schema | None, column: Column) -> Sequence[Any]:
-    found = converted(values, schema, column.type)
+def _json_values(found: Sequence[Any], column: Column) -> Sequence[Any]:
     return list(map(_fragment, found)) if column.type.base == "JSON" else found
 
 
@@ -213,8 +220,8 @@ def _fragment(text: str) -> orjson.Fragment:
     return orjson.Fragment(text)
 
 
-def _csv_texts(values: Sequence[Any], schema: Schema | None, column: Column) -> list[str]:
-    texts = [v if type(v) is str else _csv_text(v) for v in converted(values, schema, column.type)]
+def _csv_texts(found: Sequence[Any], _column: Column) -> list[str]:
+    texts = [v if type(v) is str else _csv_text(v) for v in found]
     if _NULL in texts:
         raise Unwritable("CSV has no way to write the text \\N: set sink.properties.format=json")
     return texts
@@ -224,10 +231,6 @@ def _csv_text(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return orjson.dumps(value).decode() if isinstance(value, list | dict) else repr(value)
-
-
-_as_json: Final[_Write] = (_json_values, None)
-_as_csv: Final[_Write] = (_csv_texts, _NULL)
 
 
 def _csv_body(headers: dict[str, str], blocks: Sequence[list[Sequence[Any]]], entries: Sequence[Entry]) -> Body:

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from pycdc.config.definition import ConfigDef, Property, boolean, integer, one_of, parsed, password, text
 from pycdc.errors import Fault
 from pycdc.plugins.registry import nearest_name
+from pycdc.sinks.units import time_precision_mode
 
 _HEADERS: Final = "sink.properties."
 _TABLES: Final = "table.create.properties."
@@ -111,6 +112,7 @@ class StarRocksSinkConfig(ConfigDef):
     exactly_once = Property[bool](
         "exactly.once.enabled", boolean(), default=False, doc="Keep positions in the table pycdc_positions; each record is loaded once, also into tables without key."
     )
+    time_mode = time_precision_mode()
     buckets = Property[int | None]("table.create.num-buckets", integer(1), doc="Buckets of tables that are made; StarRocks decides without it.")
     envelope = Property[str | None]("starrocks.envelope", text(), ignored="envelopes are recognized", importance="LOW")
 

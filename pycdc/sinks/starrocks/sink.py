@@ -30,7 +30,7 @@ from pycdc.sinks.buffer import Buffer
 from pycdc.sinks.intake import Intake
 from pycdc.sinks.lines import Part
 from pycdc.sinks.ranges import by_turn, ranges_by_partition
-from pycdc.sinks.starrocks.body import Body, faults_in, make_body
+from pycdc.sinks.starrocks.body import Body, Form, faults_in, make_body
 from pycdc.sinks.starrocks.catalog import Catalog, Target
 from pycdc.sinks.starrocks.client import Client, Server
 from pycdc.sinks.starrocks.compression import compress
@@ -43,6 +43,7 @@ from pycdc.sinks.starrocks.positions import Positions
 from pycdc.sinks.starrocks.rows import BadRows, Sorted, key_columns, sort, without
 from pycdc.sinks.starrocks.tables import POSITION, Tables
 from pycdc.sinks.starrocks.transaction import put_together, refusal
+from pycdc.sinks.units import ColumnUnits
 
 log = structlog.get_logger(__name__)
 
@@ -91,6 +92,7 @@ class StarRocksSink:
         #: What the user wants said with every load of rows.
         self._headers = s.headers
         self._compression = s.compression
+        self._form = Form(s.format, ColumnUnits(s.time_mode))
         self._incarnations = Incarnations()
         self._buffers: dict[_Heap, Buffer] = {}
         self._schemas: dict[Schema, Schema] = {}
@@ -329,7 +331,7 @@ class StarRocksSink:
         except BadRow as error:
             found: list[BadRow] = []
             if self._intake.tolerant and parts is not None:
-                found = [e for p in (*parts.whole, *parts.partial, *parts.deletes) for e in faults_in(target, p, form=self.settings.format)]
+                found = [e for p in (*parts.whole, *parts.partial, *parts.deletes) for e in faults_in(target, p, self._form)]
             raise BadRows(found or [error]) from None
 
     def _made(self, target: Target, parts: Sorted) -> list[Body]:
@@ -337,7 +339,7 @@ class StarRocksSink:
         s = self.settings
 
         def body(whole: Part | None, deletes: Sequence[Part], *, partial: bool = False) -> Body:
-            return make_body(target, whole, deletes, form=s.format, partial=partial)
+            return make_body(target, whole, deletes, self._form, partial=partial)
 
         apart = bool(parts.deletes) and (s.partial_update or not parts.whole)
         bodies = [body(None, parts.deletes)] if apart else []

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from pycdc.model.schema import DECIMAL, Schema
-from pycdc.sinks.times import US_OF
+from pycdc.sinks.units import MOMENTS, TIMES
 
 #: Bytes.
 LONGEST_TEXT: Final = 1_048_576
@@ -29,12 +29,9 @@ _ALIASES: Final = {"INTEGER": "INT", "BOOL": "BOOLEAN", "NUMERIC": "DECIMAL", "B
 _TYPE = re.compile(r"(\w+)\s*(?:\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\)|<(.*)>)?", re.DOTALL)
 
 _DATES: Final = ("io.debezium.time.Date", "org.apache.kafka.connect.data.Date", "io.debezium.time.IsoDate")
-_MOMENTS: Final = (*US_OF, "io.debezium.time.ZonedTimestamp", "io.debezium.time.IsoTimestamp")
+_MOMENTS: Final = (*MOMENTS, "io.debezium.time.ZonedTimestamp", "io.debezium.time.IsoTimestamp")
 #: Types that a text stands for in VARCHAR, whatever Connect's primitive is.
-_TEXTS: Final = (
-    "io.debezium.time.Time", "io.debezium.time.MicroTime", "io.debezium.time.NanoTime", "org.apache.kafka.connect.data.Time",
-    "io.debezium.data.VariableScaleDecimal", "io.debezium.data.Bits",
-)  # fmt: skip
+_TEXTS: Final = (*TIMES, "io.debezium.data.VariableScaleDecimal", "io.debezium.data.Bits")
 _PRIMITIVE: Final = {
     "int8": "TINYINT", "int16": "SMALLINT", "int32": "INT", "int64": "BIGINT", "float32": "FLOAT", "float64": "DOUBLE", "boolean": "BOOLEAN",
     "bytes": "VARBINARY", "struct": "JSON", "map": "JSON",

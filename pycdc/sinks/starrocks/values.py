@@ -3,7 +3,7 @@
 Both formats take the same: a text, a number or a boolean that the column reads back exactly, the text of a document
 for JSON, a list for ARRAY. StarRocks drops zones, makes midnight of a time it cannot read, rounds decimals, counts a
 text's length in bytes; here each of these is made right or an error. DATETIME holds UTC. A schemaless value is read
-by the column's type alone; temporal numbers then have the units of Debezium's adaptive mode.
+by the column's type alone; of which unit its temporal numbers are, `units` knows.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import math
 import re
 from base64 import b64encode
 from binascii import a2b_base64
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, Final
 
@@ -23,24 +23,23 @@ import orjson
 from pycdc.model.schema import DECIMAL, Schema
 from pycdc.sinks.lines import Unwritable
 from pycdc.sinks.starrocks.types import RANGES, ColumnType
-from pycdc.sinks.times import DAYS, SECONDS, US_OF, unscaled, variable_decimal
+from pycdc.sinks.times import DAYS, SECONDS, unscaled, variable_decimal
+from pycdc.sinks.units import MICROSECOND, MOMENTS, SECOND, TIMES, Units
 
 _VARIABLE: Final = "io.debezium.data.VariableScaleDecimal"
 _DATES: Final = ("io.debezium.time.Date", "org.apache.kafka.connect.data.Date")
-#: Microseconds that one unit of a time of day has; negative: units per microsecond.
-_TIMES: Final = {
-    "io.debezium.time.Time": 1000, "org.apache.kafka.connect.data.Time": 1000, "io.debezium.time.MicroTime": 1, "io.debezium.time.NanoTime": -1000,
-}  # fmt: skip
 #: Days since 1970 of 0001-01-01 and 9999-12-31.
 _DAY: Final = (-719_162, 2_932_896)
-_DAY_US: Final = 86_400_000_000
+_DAY_NS: Final = 86_400 * SECOND
+#: DATETIME shows six digits whatever the source has: a schemaless number may be milliseconds.
+_UNKNOWN_PRECISION: Final = 3
 _MOMENT: Final = re.compile(r"(\d{4}-\d\d-\d\d)[T ]((?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:?\d\d)?", re.ASCII)
 _DATE: Final = re.compile(r"(\d{4}-\d\d-\d\d)Z?", re.ASCII)
 _NUMBER: Final = re.compile(r"-?\d+(?:\.(\d*))?", re.ASCII)
 
 
-def converted(values: Sequence[Any], schema: Schema | None, kind: ColumnType) -> Sequence[Any]:
-    """Values of one column, none of them None, for a column of type `kind`.
+def converted(values: Sequence[Any], schema: Schema | None, kind: ColumnType, units: Units) -> Sequence[Any]:
+    """Values of one column, none of them None, for a column of type `kind`. `units`: what is known of the column's.
 
     Raises Unwritable, and what a value of another type than expected raises.
     """
@@ -54,7 +53,7 @@ def converted(values: Sequence[Any], schema: Schema | None, kind: ColumnType) ->
     if base == "DECIMAL":
         return _decimals(values, schema, kind)
     if base == "DATETIME":
-        return _moments(values, schema)
+        return _moments(values, schema, units)
     if base == "DATE":
         return _days(values, schema)
     if base == "BOOLEAN":
@@ -64,7 +63,7 @@ def converted(values: Sequence[Any], schema: Schema | None, kind: ColumnType) ->
     if base == "VARBINARY":
         return _bounded_bytes(values, kind.length)
     if base == "ARRAY" and kind.items is not None:
-        return [_array(v, schema.items if schema is not None else None, kind.items) for v in values]
+        return [_array(v, schema.items if schema is not None else None, kind.items, units) for v in values]
     return values
 
 
@@ -86,10 +85,10 @@ def _texts(values: Sequence[Any], schema: Schema | None) -> Sequence[str]:
     name = schema.name if schema is not None else None
     if name in _DATES:
         return list(map(_day, values))
-    if name in US_OF:
-        return _us_texts(values, US_OF[name])
-    if name in _TIMES:
-        return [_time_of_day(v, _TIMES[name]) for v in values]
+    if name in MOMENTS:
+        return _moment_texts(values, MOMENTS[name])
+    if name in TIMES:
+        return [_time_of_day(v, TIMES[name]) for v in values]
     if name == "io.debezium.data.Bits":
         length = int((schema.parameter("length") if schema is not None else None) or 1)
         return [format(int.from_bytes(v, "little"), "b").zfill(length if length < 1 << 31 else 1) for v in values]
@@ -145,12 +144,12 @@ def _in_document(value: Any) -> str:
     return b64encode(value).decode() if isinstance(value, bytes) else format(value, "f")
 
 
-def _array(values: list[Any], items: Schema | None, kind: ColumnType) -> list[Any]:
+def _array(values: list[Any], items: Schema | None, kind: ColumnType, units: Units) -> list[Any]:
     if kind.base in ("JSON", "VARBINARY"):
         raise Unwritable(f"an array of {kind.text} cannot be loaded")
     if not isinstance(values, list):
         raise Unwritable("it is no array")
-    known = iter(converted([v for v in values if v is not None], items, kind))
+    known = iter(converted([v for v in values if v is not None], items, kind, units))
     return [None if v is None else next(known) for v in values]
 
 
@@ -237,15 +236,15 @@ def _day(days: int) -> str:
 
 def _days(values: Sequence[Any], schema: Schema | None) -> list[str]:
     name = schema.name if schema is not None else None
-    if name in US_OF:
-        return [_midnight(_us(v, US_OF[name])) for v in values]
+    if name in MOMENTS:
+        return [_midnight(v * MOMENTS[name]) for v in values]
     return [_date_text(v) if isinstance(v, str) else _day(v) for v in values]
 
 
-def _midnight(us: int) -> str:
-    if us % _DAY_US:
+def _midnight(ns: int) -> str:
+    if ns % _DAY_NS:
         raise Unwritable("it has a time of day, the column has none")
-    return _day(us // _DAY_US)
+    return _day(ns // _DAY_NS)
 
 
 def _date_text(text: str) -> str:
@@ -258,25 +257,25 @@ def _date_text(text: str) -> str:
     return moment[:10]
 
 
-def _moments(values: Sequence[Any], schema: Schema | None) -> Sequence[str]:
+def _moments(values: Sequence[Any], schema: Schema | None, units: Units) -> Sequence[str]:
     name = schema.name if schema is not None else None
     if name in _DATES:
         return [f"{_day(v)} 00:00:00" for v in values]
-    if set(map(type, values)) <= {int}:
-        return _us_texts(values, US_OF.get(name or "", 1))
-    return [_moment_text(v) if isinstance(v, str) else _us_texts([v], US_OF.get(name or "", 1))[0] for v in values]
+    numbers = [v for v in values if not isinstance(v, str)]
+    unit = MOMENTS.get(name or "", MICROSECOND) if schema is not None else units.of_moments(numbers, _UNKNOWN_PRECISION)
+    if len(numbers) == len(values):
+        return _moment_texts(numbers, unit)
+    given = iter(_moment_texts(numbers, unit))
+    return [_moment_text(v) if isinstance(v, str) else next(given) for v in values]
 
 
-def _us(value: int, unit: int) -> int:
-    return value * unit if unit > 0 else value // -unit
-
-
-def _us_texts(values: Sequence[int], unit: int) -> list[str]:
+def _moment_texts(values: Sequence[int], unit: int) -> list[str]:
     out = []
     for value in values:
-        second, fraction = divmod(_us(value, unit), 1_000_000)
+        second, rest = divmod(value * unit, SECOND)
         if not _DAY[0] * 86_400 <= second < (_DAY[1] + 1) * 86_400:
             raise Unwritable("a moment out of the years 1 to 9999")
+        fraction = rest // MICROSECOND
         out.append(f"{SECONDS[second]}.{fraction:06}" if fraction else SECONDS[second])
     return out
 
@@ -302,10 +301,6 @@ def _moment_text(text: str) -> str:
 
 
 def _time_of_day(value: int, unit: int) -> str:
-    seconds, fraction = divmod(_us(value, unit), 1_000_000)
+    seconds, fraction = divmod(value * unit // MICROSECOND, 1_000_000)
     text = f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
     return f"{text}.{fraction:06}" if fraction else text
-
-
-#: The conversion of one column, bound to its type.
-Convert = Callable[[Sequence[Any], Schema | None], Sequence[Any]]

@@ -13,13 +13,14 @@ from pycdc.model.schema import DECIMAL, Schema
 from pycdc.sinks.lines import UNWRITABLE, Unwritable
 from pycdc.sinks.starrocks.types import column_type, parse_type
 from pycdc.sinks.starrocks.values import converted, zero
+from pycdc.sinks.units import Units
 from pycdc.testing.starrocks.types import SqlType
 
 MICROS = Schema(type="int64", name="io.debezium.time.MicroTimestamp")
 
 
-def one(value, kind, schema=None):
-    return converted([value], schema, parse_type(kind))[0]
+def one(value, kind, schema=None, units=None):
+    return converted([value], schema, parse_type(kind), units or Units("adaptive"))[0]
 
 
 @pytest.mark.parametrize(("kind", "base", "length", "precision", "scale"), [
@@ -64,10 +65,10 @@ def test_microseconds_arrive_as_the_moment_they_are(moment):
 
 @pytest.mark.parametrize(("name", "value", "want"), [
     ("io.debezium.time.Timestamp", 1_500, "1970-01-01 00:00:01.500000"), ("io.debezium.time.NanoTimestamp", 1_234_567_891, "1970-01-01 00:00:01.234567"),
-    ("org.apache.kafka.connect.data.Timestamp", -1, "1969-12-31 23:59:59.999000"), ("io.debezium.time.Date", 1, "1970-01-02 00:00:00"), (None, 1, "1970-01-01 00:00:00.000001"),
+    ("org.apache.kafka.connect.data.Timestamp", -1, "1969-12-31 23:59:59.999000"), ("io.debezium.time.Date", 1, "1970-01-02 00:00:00"),
 ])  # fmt: skip
 def test_numbers_have_their_schemas_units(name, value, want):
-    assert one(value, "datetime", Schema(type="int64", name=name) if name else None) == want
+    assert one(value, "datetime", Schema(type="int64", name=name)) == want
 
 
 def test_a_date_takes_no_time_of_day():
@@ -173,6 +174,20 @@ def test_arrays_convert_their_items():
             one(value, "array<int(11)>")
 
 
+@pytest.mark.parametrize(("mode", "number", "want"), [
+    ("adaptive", 1_700_000_000_123, "2023-11-14 22:13:20.123000"), ("adaptive", 1_700_000_000_123_456, "2023-11-14 22:13:20.123456"),
+    ("connect", 1_700_000_000_123, "2023-11-14 22:13:20.123000"), ("microseconds", 1_000_000, "1970-01-01 00:00:01"),
+    ("nanoseconds", 1_700_000_000_123_456_789, "2023-11-14 22:13:20.123456"),
+])  # fmt: skip
+def test_a_moment_without_schema_is_of_the_unit_of_the_sources_mode(mode, number, want):
+    assert one(number, "datetime", units=Units(mode)) == want
+
+
+def test_numbers_without_schema_stand_beside_texts():
+    mixed = converted(["2024-01-02T03:04:05Z", 1_700_000_000_123_456], None, parse_type("datetime"), Units("adaptive"))
+    assert mixed == ["2024-01-02 03:04:05", "2023-11-14 22:13:20.123456"]
+
+
 def test_bits_are_written_out():
     assert one(b"\x05\x01", "varchar(20)", Schema(type="bytes", name="io.debezium.data.Bits", parameters=(("length", "10"),))) == "0100000101"
 
@@ -181,7 +196,7 @@ def test_bits_are_written_out():
     "varchar(5)", "int", "largeint", "double", "decimal(5,2)", "date", "datetime", "boolean", "json", "array<int(11)>", "varbinary",
 ])  # fmt: skip
 def test_the_filling_of_a_deleted_row_is_one_that_the_column_takes(kind):
-    filling = converted([zero(parse_type(kind))], None, parse_type(kind))[0]
+    filling = one(zero(parse_type(kind)), kind)
     text = filling if isinstance(filling, str) else orjson.dumps(filling).decode()
     assert SqlType(kind).from_text(text) is not None
 
