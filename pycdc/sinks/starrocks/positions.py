@@ -2,7 +2,8 @@
 
 Before a write its ranges of offsets stand here with tokens that its labels are made of; behind it, where reading goes
 on. Whoever finds a range without an end reads it again and forms the same loads first, under the same labels: StarRocks
-refuses those that it has committed, as long as it remembers their labels.
+refuses those that it has committed, as long as it remembers their labels. It forgets them in the order of their ends, so
+that it remembers them all while it knows the label under which the range itself was stored.
 
 Who claims a partition raises its epoch. A row of a lower epoch replaces none of a higher (`merge_condition`), and a
 writer looks whether its range stands before it writes: one that lost its partitions without knowing begins nothing.
@@ -24,7 +25,7 @@ import orjson
 from pycdc.errors import ConnectionLost, SinkError
 from pycdc.plugins.contracts import Partition
 from pycdc.sinks.ranges import Range
-from pycdc.sinks.starrocks.labels import label
+from pycdc.sinks.starrocks.labels import label, label_of_begun
 from pycdc.sinks.starrocks.load import Load, Loader
 from pycdc.sinks.starrocks.tables import Tables
 
@@ -86,11 +87,26 @@ class Positions:
 
     async def begin(self, ranges: Mapping[Partition, Range]) -> None:
         """These are about to be written. Raises SinkError when another has claimed one of them: nothing may be written then."""
-        for partition, covered in ranges.items():
+        common = secrets.token_hex(6)
+        for n, (partition, covered) in enumerate(ranges.items()):
             held = self._held[partition]
-            held.begun, held.token = covered, secrets.token_hex(8)
-        await self._store(ranges)
+            held.begun, held.token = covered, f"{common}-{n}"
+        await self._store(ranges, self._label_of_begin(common))
         await self._await_stored(ranges)
+
+    async def must_be_remembered(self, partition: Partition, table: str) -> None:
+        """Raises SinkError when nobody can tell which loads of the partition's begun range `table` has."""
+        held = self._held[partition]
+        if held.begun is None or await self._loader.is_committed(self._label_of_begin(held.token.partition("-")[0]), TABLE):
+            return
+        (first, last), (topic, number) = held.begun, partition
+        row = f"first_offset = NULL, last_offset = NULL WHERE id = '{self._id(partition)}'"
+        raise SinkError(
+            f"nobody can tell which of these records are in {table}", where=f"{topic}-{number}, offsets {first} to {last}",
+            cause="the sink ended while it wrote them, and StarRocks has forgotten their labels: it keeps them for label_keep_max_second, and those of "
+            "the last label_keep_max_num loads of a database",
+            hint=f"look for their rows; when they are there: UPDATE {TABLE} SET next_offset = {last + 1}, {row}; when none is: UPDATE {TABLE} SET next_offset = {first}, {row}",
+        )  # fmt: skip
 
     async def finish(self, positions: Mapping[Partition, int]) -> None:
         """Everything before these offsets is written. Raises as `begin`, but what was written stays."""
@@ -103,7 +119,10 @@ class Positions:
 
     # ---- the table
 
-    async def _store(self, partitions: Iterable[Partition]) -> None:
+    def _label_of_begin(self, common: str) -> str:
+        return label_of_begun(self._connector, TABLE, common, "")
+
+    async def _store(self, partitions: Iterable[Partition], name: str | None = None) -> None:
         rows = []
         for topic, number in partitions:
             held = self._held[topic, number]
@@ -114,7 +133,7 @@ class Positions:
             rows.append(dict(zip(_NAMES, values, strict=True)))
         if rows:
             headers = {"format": "json", "strip_outer_array": "true", "columns": ",".join(f"`{n}`" for n in _NAMES), "merge_condition": "epoch"}
-            await self._loader.put(Load(TABLE, label(self._connector, TABLE, None, {}), headers, orjson.dumps(rows)))
+            await self._loader.put(Load(TABLE, name or label(self._connector, TABLE, None, {}), headers, orjson.dumps(rows)))
 
     async def _stored(self, partitions: Iterable[Partition]) -> dict[Partition, Held]:
         ids = {self._id(p): p for p in partitions}

@@ -179,6 +179,9 @@ class StarRocksSink:
         again, now, held = by_turn({heap: buffer.changes for heap, buffer in self._buffers.items()}, begun, positions)
         self._buffers = _buffers(held)
         await self._turn(_buffers(again | now))
+        for heap, buffer in _buffers(again).items():
+            if heap.partition is not None and not (await self._tables.target(heap.table, buffer)).primary_key:
+                await self._positions.must_be_remembered(heap.partition, heap.table)
         await self._write_all(_buffers(again), tokens={p: self._positions.token(p) for p in begun})
         ranges = ranges_by_partition(now)
         await self._positions.begin(ranges)

@@ -222,6 +222,40 @@ async def test_what_was_begun_is_formed_again_first_and_alone(table, monkeypatch
         assert await sink.claim([("t", 0)]) == {}, "a topic that was made anew begins at its own start"
 
 
+PRIMARY = "CREATE TABLE d.{} (n BIGINT NOT NULL, b VARCHAR(9)) PRIMARY KEY (n) DISTRIBUTED BY HASH (n)"
+
+
+@pytest.mark.parametrize("layout", [LOG, PRIMARY], ids=["log", "primary"])
+async def test_forgotten_labels_are_told_where_they_matter(monkeypatch, layout):
+    calls = Calls(monkeypatch)
+    with StarRocks(Settings(label_keep_seconds=0.3)) as server:
+        server.sql("CREATE DATABASE d")
+        server.sql(layout.format("t"))
+        async with opened(server) as sink:
+            await sink.claim([("t", 0), ("t", 1)])
+            calls.count, calls.at = 0, 3  # what is begun; the first load; the second
+            for partition in (0, 1):
+                sink.put([r.replace(key={"n": r.value["n"]}) for r in records("t", partition, 10)])
+            with pytest.raises(BaseExceptionGroup):
+                await asyncio.create_task(sink.flush_to({("t", 0): 10, ("t", 1): 10}))
+        calls.at = -1
+        begun = numbers(server)
+        await asyncio.sleep(0.5)
+        async with opened(server) as sink:
+            assert await sink.claim([("t", 0), ("t", 1)]) == {("t", 0): 0, ("t", 1): 0}
+            for partition in (0, 1):
+                sink.put([r.replace(key={"n": r.value["n"]}) for r in records("t", partition, 10)])
+            if layout == PRIMARY:
+                await sink.flush_to({("t", 0): 10, ("t", 1): 10})
+                assert len(numbers(server)) == 20
+                return
+            with pytest.raises(SinkError, match="nobody can tell") as caught:
+                await sink.flush_to({("t", 0): 10, ("t", 1): 10})
+            assert numbers(server) == begun, "nothing is written on suspicion"
+        assert "t-0, offsets 0 to 9" in caught.value.where
+        assert "UPDATE pycdc_positions SET next_offset = 10" in caught.value.hint
+
+
 async def test_a_writer_that_lost_its_partition_begins_nothing(table):
     async with opened(table) as old, opened(table) as new:
         await old.claim([("t", 0)])
