@@ -59,6 +59,8 @@ class EventSettings(msgspec.Struct, kw_only=True):
     tombstones: bool = True
     skipped: frozenset[str] = frozenset("t")
     skip_unchanged: bool = False
+    #: A value that no field can hold ends the task; else it is null.
+    strict: bool = False
     transaction_metadata: bool = False
     adjust_schema: Adjuster = unchanged
     adjust_field: Adjuster = unchanged
@@ -342,10 +344,11 @@ class TableEvents:
 
         Fields, not texts: what a mask or a truncation leaves equal is no change.
         """
-        return all(new[p.index] == old_row[p.index] or _shown(p, new) == _shown(p, old_row) for p in self._parts)
+        strict = self.settings.strict
+        return all(new[p.index] == old_row[p.index] or _shown(p, new, strict) == _shown(p, old_row, strict) for p in self._parts)
 
 
-def _shown(part: _Part, row: Row) -> str:
+def _shown(part: _Part, row: Row, strict: bool) -> str:
     """The field's value, comparable as Java compares: 1.5 is not 1.50, NaN is NaN."""
     column, text = part.resolved, row[part.index]
     if column.constant is not msgspec.UNSET:
@@ -355,4 +358,4 @@ def _shown(part: _Part, row: Row) -> str:
     try:
         return repr(column.reader.read(text))
     except Exception:  # it becomes null, or ends the task, when the event is made
-        return repr(text)
+        return repr(text if strict else None)

@@ -76,6 +76,7 @@ def event_settings(c: PostgresSourceConfig, *, task_id: str, now_ms: int) -> Eve
         tombstones=c.tombstones,
         skipped=c.skipped,
         skip_unchanged=c.skip_unchanged,
+        strict=c.conversion_failure == "fail",
         transaction_metadata=c.transaction_metadata,
         adjust_schema=SCHEMA_ADJUSTERS[c.schema_adjust],
         adjust_field=FIELD_ADJUSTERS[c.field_adjust],
