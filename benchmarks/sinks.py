@@ -8,6 +8,7 @@ the start of a process nor the first batch counts; keys grow by one, so max(id) 
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 import threading
@@ -19,9 +20,12 @@ from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaExcep
 from confluent_kafka.admin import AdminClient
 from engines import JSON, Engine, Pycdc, usage
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from pycdc.testing.starrocks.process import StarRocksProcess
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import psycopg
     from run import Bench
 
 LIMIT = 600.0
@@ -30,6 +34,10 @@ CLICKHOUSE_TABLE = (
     "status Nullable(String), note Nullable(String), created Nullable(DateTime64(6, 'UTC')), updated Nullable(DateTime64(6)), "
     "active Nullable(Bool), day Nullable(Date32), _version UInt64, _is_deleted UInt8) "
     "ENGINE = ReplacingMergeTree(_version, _is_deleted) ORDER BY id"
+)
+STARROCKS_TABLE = (
+    "CREATE TABLE shop.orders (id BIGINT NOT NULL, customer VARCHAR(200), qty INT, amount DECIMAL(12,2), status STRING, note STRING, "
+    "created DATETIME, updated DATETIME, active BOOLEAN, day DATE) PRIMARY KEY (id) DISTRIBUTED BY HASH (id)"
 )
 
 
@@ -53,7 +61,9 @@ def measure(bench: Bench, engines: list[Engine], table: str) -> None:
     """Every sink. `table` is the DDL of the target."""
     pycdc = next(e for e in engines if isinstance(e, Pycdc))
     plain = Topic(bench, pycdc, bench.rows, schemas=False)
-    for sink in (lambda: to_postgres(bench, pycdc, plain, table), lambda: to_clickhouse(bench, pycdc, plain)):
+    for sink in (
+        lambda: to_postgres(bench, pycdc, plain, table), lambda: to_clickhouse(bench, pycdc, plain), lambda: to_starrocks(bench, pycdc, plain),
+    ):  # fmt: skip
         try:
             sink()
         except RuntimeError as error:  # the other figures of a long run are worth keeping
@@ -73,27 +83,33 @@ def measure(bench: Bench, engines: list[Engine], table: str) -> None:
     bench.drop(typed.name)
 
 
-def to_postgres(bench: Bench, engine: Engine, topic: Topic, table: str, *, note: bool = True) -> None:
+@contextlib.contextmanager
+def _target(bench: Bench, table: str) -> Iterator[tuple[str, psycopg.Connection]]:
+    """A database with the table, dropped at the end; its name and a connection."""
     bench.number += 1
-    target = f"sink{bench.number}"
+    name = f"sink{bench.number}"
     with bench.sql() as sql:
-        sql.execute(f"CREATE DATABASE {target}")
-    with bench.sql(target) as sql:
+        sql.execute(f"CREATE DATABASE {name}")
+    with bench.sql(name) as sql:
         sql.execute(table)
-    config = _jdbc(bench, target, topic.topic) | topic.converters()
-    with bench.sql(target) as sql:
+        yield name, sql
+    with bench.sql() as sql:
+        sql.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
-        def written() -> int:
-            row = sql.execute("SELECT coalesce(max(id), 0) FROM orders").fetchone()
-            return int(row[0]) if row else 0
 
+def _largest_id(sql: psycopg.Connection) -> int:
+    row = sql.execute("SELECT coalesce(max(id), 0) FROM orders").fetchone()
+    return int(row[0]) if row else 0
+
+
+def to_postgres(bench: Bench, engine: Engine, topic: Topic, table: str, *, note: bool = True) -> None:
+    with _target(bench, table) as (target, sql):
+        config = _jdbc(bench, target, topic.topic) | topic.converters()
         label = f"PostgreSQL sink, {'with' if topic.schemas else 'without'} schemas"
-        run(bench, engine, target, config, topic.rows, written, label if note else "")
+        run(bench, engine, target, config, topic.rows, lambda: _largest_id(sql), label if note else "")
         row = sql.execute("SELECT count(*), count(customer), count(amount), count(created), count(day) FROM orders").fetchone()
         assert row is not None
         assert set(row) == {topic.rows}, row
-    with bench.sql() as sql:
-        sql.execute(f"DROP DATABASE {target} WITH (FORCE)")
 
 
 def mixed(bench: Bench, source: Pycdc, sink: Pycdc, table: str) -> None:
@@ -111,41 +127,22 @@ def mixed(bench: Bench, source: Pycdc, sink: Pycdc, table: str) -> None:
     records = 2 * count + count // 10
     bench.until(topic, 1, records)
     source.delete(name)
-    bench.number += 1
-    target = f"sink{bench.number}"
-    with bench.sql() as sql:
-        sql.execute(f"CREATE DATABASE {target}")
-    with bench.sql(target) as sql:
-        sql.execute(table)
+    with _target(bench, table) as (target, sql):
         config = _jdbc(bench, target, topic) | _plain()
         run(bench, sink, target, config, records, _committed(bench, target, topic), "PostgreSQL sink, inserts, updates and deletes")
         assert sql.execute("SELECT count(*) FROM orders").fetchone() == left
-    with bench.sql() as sql:
-        sql.execute(f"DROP DATABASE {target} WITH (FORCE)")
     bench.drop(name)
 
 
 def end_to_end(bench: Bench, source: Pycdc, sink: Pycdc, table: str, rows: int = 10_000, rate: int = 1000) -> None:
     """Rows one by one at a steady rate; from each commit at the source to the first look at the target that shows it."""
     name, topic = _streamed(bench, source)
-    bench.number += 1
-    target = f"sink{bench.number}"
-    with bench.sql() as sql:
-        sql.execute(f"CREATE DATABASE {target}")
-    with bench.sql(target) as at_target:
-        at_target.execute(table)
-
-        def written() -> int:
-            row = at_target.execute("SELECT coalesce(max(id), 0) FROM orders").fetchone()
-            return int(row[0]) if row else 0
-
+    with _target(bench, table) as (target, at_target):
         sink.create(target, _jdbc(bench, target, topic) | _plain())
-        waits = _waits(bench, name, written, rows, rate)
-    _note_waits(bench, f"commit to row in the PostgreSQL target at {rate} rows/s", source, waits)
-    sink.delete(target)
+        waits = _waits(bench, name, lambda: _largest_id(at_target), rows, rate)
+        _note_waits(bench, f"commit to row in the PostgreSQL target at {rate} rows/s", source, waits)
+        sink.delete(target)
     source.delete(name)
-    with bench.sql() as sql:
-        sql.execute(f"DROP DATABASE {target} WITH (FORCE)")
     bench.drop(name)
 
 
@@ -246,6 +243,23 @@ def to_clickhouse(bench: Bench, engine: Pycdc, topic: Topic) -> None:
     clickhouse(folder, CLICKHOUSE_TABLE)
     run(bench, engine, name, config, topic.rows, _committed(bench, name, topic.topic), "ClickHouse sink (embedded), without schemas")
     assert int(clickhouse(folder, "SELECT count() FROM orders FINAL")) == topic.rows
+
+
+def to_starrocks(bench: Bench, engine: Pycdc, topic: Topic) -> None:
+    """Against the stand-in, which counts rows and bytes and commits as fast as it can: what the sink itself is able to do."""
+    bench.number += 1
+    name = f"sink{bench.number}"
+    with StarRocksProcess("--count-only") as server:
+        server.sql("CREATE DATABASE shop")
+        server.sql(STARROCKS_TABLE)
+        config = {
+            "connector.class": "com.starrocks.connector.kafka.StarRocksSinkConnector", "topics": topic.topic, "tasks.max": "1",
+            "starrocks.http.url": server.http, "starrocks.query.port": str(server.query_port), "starrocks.database.name": "shop",
+            "starrocks.username": "root", "starrocks.password": "", "starrocks.topic2table.map": f"{topic.topic}:orders",
+        } | topic.converters()  # fmt: skip
+        run(bench, engine, name, config, topic.rows, _committed(bench, name, topic.topic), "StarRocks sink (stand-in that counts), without schemas")
+        loaded = server.loaded("shop", "orders")
+    assert loaded == topic.rows, loaded
 
 
 def _clickhouse(folder: Path, topic: str) -> dict[str, str]:

@@ -45,6 +45,11 @@ class StarRocksProcess:
         fired: dict[str, int] = self._ask("faults", [])["fired"]
         return fired
 
+    def loaded(self, database: str, table: str) -> int:
+        """Rows that loads have brought, also where they are only counted."""
+        count: int = self._ask("stats", None)["tables"][f"{database}.{table}"]["rows_loaded"]
+        return count
+
     def sql(self, statement: str, database: str = "") -> list[list[Any]]:
         """The rows of a statement, numbers that are no integers as texts."""
         rows: list[list[Any]] = self._ask("sql", {"sql": statement, "db": database})["rows"]
