@@ -13,10 +13,10 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from pycdc.debezium.common import (
-    MESSAGE_COLLECTION,
     collections_text,
     heartbeat,
     message,
+    message_collection,
     transaction_begin,
     transaction_end,
 )
@@ -434,13 +434,13 @@ class StreamDecoder:
         row: list[bytes | None] = [parsed.prefix.encode(), parsed.content]
         if parsed.transactional:
             self._op = "m"
-            self._emit((self._message[0],), row, data, MESSAGE_COLLECTION, 2)
+            self._emit((self._message[0],), row, data, message_collection(self._total + 1), 2)
             return
         tail, metadata = self._tail, self._metadata
         now_ms = int(self._now[0] or 0)
         self._tail = (b"%d" % now_ms, b"%d" % (now_ms * 1000), b"%d" % (now_ms * 1_000_000), None, *tail[4:])
         self._metadata = False
-        self._emit((self._message[1],), row, data, MESSAGE_COLLECTION, 2)
+        self._emit((self._message[1],), row, data, "", 2)
         self._tail, self._metadata = tail, metadata
         self.offsets.event("m")
         if not self.in_transaction:
