@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from binascii import a2b_base64
-from collections.abc import Callable
+from collections.abc import Sequence
 from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
 from typing import Any, Final
 
@@ -55,23 +55,36 @@ def variable_decimal(value: dict[str, Any]) -> str:
     return format(_EXACT.scaleb(Decimal(number), -value["scale"]), "f")
 
 
-def unscaled(scale: int) -> Callable[[Any], str]:
-    """A precise Decimal: base64 of the unscaled number, the scale is the column's. What is no base64 is the number
-    itself (decimal.handling.mode=string always has a dot here).
+def unscaled_numbers(values: Sequence[Any]) -> list[int] | None:
+    """Precise Decimals without schema: base64 of the unscaled numbers. None when one of them is something else."""
+    number = int.from_bytes
+    try:
+        return [number(a2b_base64(v, strict_mode=True), "big", signed=True) for v in values]
+    except (ValueError, TypeError):
+        return None
+
+
+def with_point(numbers: Sequence[int], scale: int) -> list[str]:
+    """Unscaled numbers as texts with `scale` digits behind the point."""
+    if not scale:
+        return list(map(str, numbers))
+    one, out = 10**scale, []
+    for number in numbers:
+        if number >= one:
+            digits = str(number)
+            out.append(f"{digits[:-scale]}.{digits[-scale:]}")
+        else:
+            whole, fraction = divmod(abs(number), one)
+            out.append(f"{'-' if number < 0 else ''}{whole}.{fraction:0{scale}}")
+    return out
+
+
+def decimal_texts(values: Sequence[Any], scale: int) -> Sequence[Any]:
+    """Precise Decimals of a column of this scale as texts; what is no base64 is the number itself
+    (decimal.handling.mode=string always has a dot here).
     """
-    one = 10**scale
-
-    def text(value: str) -> str:
-        try:
-            unscaled = int.from_bytes(a2b_base64(value, strict_mode=True), "big", signed=True)
-        except ValueError:
-            return value
-        digits = str(unscaled)
-        if not scale:
-            return digits
-        if unscaled < one:
-            whole, fraction = divmod(abs(unscaled), one)
-            return f"{'-' if unscaled < 0 else ''}{whole}.{fraction:0{scale}}"
-        return f"{digits[:-scale]}.{digits[-scale:]}"
-
-    return text
+    numbers = unscaled_numbers(values)
+    if numbers is not None:
+        return with_point(numbers, scale)
+    each = [unscaled_numbers((v,)) for v in values]
+    return [v if n is None else with_point(n, scale)[0] for v, n in zip(values, each, strict=True)]

@@ -17,7 +17,7 @@ import orjson
 from pycdc.model.schema import DECIMAL, Schema
 from pycdc.sinks.clickhouse.kinds import arguments, bare, named, nested
 from pycdc.sinks.lines import ESCAPES, Unwritable
-from pycdc.sinks.times import DAYS, SECONDS, unscaled, variable_decimal
+from pycdc.sinks.times import DAYS, SECONDS, decimal_texts, unscaled_numbers, variable_decimal, with_point
 from pycdc.sinks.units import MICROSECOND, MOMENTS, NANOSECOND, SECOND, TIMES, Units
 
 #: What an insert needs so that the texts of this module mean what they say, and a refusal names the row.
@@ -185,8 +185,10 @@ def _within(values: Sequence[str], low: str, high: str) -> Sequence[str]:
 def _decimals(values: Sequence[Any], schema: Schema | None, scale: int) -> list[str]:
     """More digits than the column's scale would be cut off without a word."""
     if schema is None:
-        read = unscaled(scale)
-        out = [_schemaless_decimal(v, read) for v in values]
+        numbers = unscaled_numbers(values)
+        if numbers is not None:
+            return with_point(numbers, scale)
+        out = [_schemaless_decimal(v, scale) for v in values]
     elif schema.name == "io.debezium.data.VariableScaleDecimal":
         out = list(map(variable_decimal, values))
     else:
@@ -200,9 +202,9 @@ def _decimals(values: Sequence[Any], schema: Schema | None, scale: int) -> list[
     return out
 
 
-def _schemaless_decimal(value: Any, read: Callable[[Any], str]) -> str:
+def _schemaless_decimal(value: Any, scale: int) -> str:
     if isinstance(value, str):
-        return read(value)
+        return str(decimal_texts((value,), scale)[0])
     if isinstance(value, dict) and value.keys() == {"scale", "value"}:
         from binascii import a2b_base64
 

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 import orjson
 
 from pycdc.model.schema import DECIMAL, Schema
-from pycdc.sinks.times import DAYS, SECONDS, unscaled, variable_decimal
+from pycdc.sinks.times import DAYS, SECONDS, decimal_texts, variable_decimal
 from pycdc.sinks.units import MICROSECOND, Units
 
 Text = Callable[[Any], str]
@@ -109,6 +109,8 @@ def texts(values: Sequence[Any], schema: Schema | None, target: str, typmod: int
     elif (kinds := set(map(type, values))) == {int} and target in _MOMENTS:
         return _moments(values, target, units, 6 if typmod < 0 else typmod)
     else:
+        if kinds == {str} and target == "numeric" and typmod >= 4:
+            return decimal_texts(values, _scale(typmod))
         write = _of_kind(kinds.pop(), target, typmod) if len(kinds) == 1 else _of_any(target, typmod)
     return values if write is _itself else list(map(write, values))
 
@@ -181,6 +183,11 @@ def _hstore(values: dict[str, str | None]) -> str:
     return ",".join(f"{_quoted(k)}=>{'NULL' if v is None else _quoted(v)}" for k, v in values.items())
 
 
+def _scale(typmod: int) -> int:
+    """Digits behind the point of a numeric with a modifier. Source: numeric.c, make_numeric_typmod."""
+    return (typmod - 4) & 0x7FF
+
+
 # ---- schemaless values: JSON gives numbers, texts, lists; the column says what they mean
 
 
@@ -188,7 +195,7 @@ def _of_kind(kind: type, target: str, typmod: int) -> Text:
     """The writer of values that are all of type `kind`."""
     if kind is str:
         if target == "numeric" and typmod >= 4:
-            return unscaled((typmod - 4) & 0x7FF)
+            return lambda value: str(decimal_texts((value,), _scale(typmod))[0])
         return _zoned if target == "timestamptz" else _itself if target != "bytea" else lambda v: _bytes(a2b_base64(v))
     if kind is bool:
         return _boolean

@@ -23,7 +23,7 @@ import orjson
 from pycdc.model.schema import DECIMAL, Schema
 from pycdc.sinks.lines import Unwritable
 from pycdc.sinks.starrocks.types import RANGES, ColumnType
-from pycdc.sinks.times import DAYS, SECONDS, unscaled, variable_decimal
+from pycdc.sinks.times import DAYS, SECONDS, decimal_texts, unscaled_numbers, variable_decimal, with_point
 from pycdc.sinks.units import MICROSECOND, MOMENTS, SECOND, TIMES, Units
 
 _VARIABLE: Final = "io.debezium.data.VariableScaleDecimal"
@@ -196,8 +196,11 @@ def _variable(value: dict[str, Any]) -> str:
 
 def _decimals(values: Sequence[Any], schema: Schema | None, kind: ColumnType) -> list[str]:
     """StarRocks would round what has more digits behind the point than the column."""
-    read = unscaled(kind.scale)
-    texts = [read(v) if schema is None and isinstance(v, str) else _decimal(v) for v in values]
+    if schema is None:
+        numbers = unscaled_numbers(values)
+        if numbers is not None and max(map(abs, numbers), default=0) < 10**kind.precision:
+            return with_point(numbers, kind.scale)
+    texts = [str(decimal_texts((v,), kind.scale)[0]) if schema is None and isinstance(v, str) else _decimal(v) for v in values]
     if _fits(schema, kind):
         return texts
     for text in texts:
@@ -265,6 +268,8 @@ def _moments(values: Sequence[Any], schema: Schema | None, units: Units) -> Sequ
     unit = MOMENTS.get(name or "", MICROSECOND) if schema is not None else units.of_moments(numbers, _UNKNOWN_PRECISION)
     if len(numbers) == len(values):
         return _moment_texts(numbers, unit)
+    if not numbers:
+        return list(map(_moment_text, values))
     given = iter(_moment_texts(numbers, unit))
     return [_moment_text(v) if isinstance(v, str) else next(given) for v in values]
 
@@ -280,8 +285,27 @@ def _moment_texts(values: Sequence[int], unit: int) -> list[str]:
     return out
 
 
+class _Walls(dict[str, str]):
+    """Moments of UTC up to the second, as ISO 8601 and as StarRocks has them; the rows of a batch often share them. Bounded."""
+
+    def learn(self, text: str, wall: str) -> None:
+        if len(self) > 4096:
+            self.clear()
+        self[text] = wall
+
+
+_WALLS: Final = _Walls()
+
+
 def _moment_text(text: str) -> str:
     """ISO 8601 -> the wall clock of UTC, which is all that StarRocks reads of it."""
+    wall, rest = _WALLS.get(text[:19]), text[19:]
+    if wall is not None and rest[-1:] == "Z":
+        digits = rest[1:-1]
+        if rest == "Z":
+            return wall
+        if rest[0] == "." and len(digits) <= 6 and digits.isascii() and digits.isdigit():
+            return f"{wall}.{digits:0<6}" if digits.strip("0") else wall
     m = _MOMENT.fullmatch(text)
     if m is None:
         date = _DATE.fullmatch(text)
@@ -292,6 +316,7 @@ def _moment_text(text: str) -> str:
     rest = f".{fraction}" if fraction.strip("0") else ""
     zone = m[4]
     if zone in (None, "Z") or not zone.strip("+-:0"):
+        _WALLS.learn(text[:19], f"{m[1]} {m[2]}")
         return f"{m[1]} {m[2]}{rest}"
     try:
         moved = datetime.datetime.fromisoformat(f"{m[1]}T{m[2]}{zone}").astimezone(datetime.UTC)

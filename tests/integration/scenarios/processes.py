@@ -116,7 +116,8 @@ class Source(Process):
 
     def records(self, topic, enough, limit=40):
         """(partition, key, value) of the topic's records once `enough(them)`."""
-        consumer = Consumer({"bootstrap.servers": self.kafka, "group.id": f"check-{self.name}", "enable.auto.commit": False, "log_level": 0})
+        told = {"group.id": f"check-{self.name}", "enable.auto.commit": False, "auto.offset.reset": "earliest", "log_level": 0}
+        consumer = Consumer({"bootstrap.servers": self.kafka, **told})
         end, found, assigned = time.monotonic() + limit, [], False
         try:
             while not enough(found):

@@ -129,7 +129,7 @@ class Crm:
     def messages(self, topic):
         """partition -> its values, as bytes; None is a tombstone."""
         due = {p: end for (_, p), end in ends(self.kafka, [topic]).items()}
-        consumer, found = Consumer({"bootstrap.servers": self.kafka, "group.id": "check", "enable.auto.commit": False}), {p: [] for p in due}
+        consumer, found = Consumer({"bootstrap.servers": self.kafka, "group.id": "check", "enable.auto.commit": False, "auto.offset.reset": "earliest"}), {p: [] for p in due}
         consumer.assign([TopicPartition(topic, p, 0) for p in due])
 
         def read():

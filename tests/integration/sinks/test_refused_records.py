@@ -92,7 +92,7 @@ class Case:
         """What is in the dead letter queue, as the capture has it."""
         if self.dlq is None or self.dlq not in self.admin.list_topics(timeout=10).topics:
             return None
-        consumer = Consumer({"bootstrap.servers": self.kafka, "group.id": f"{self.dlq}-reader", "enable.auto.commit": False})
+        consumer = Consumer({"bootstrap.servers": self.kafka, "group.id": f"{self.dlq}-reader", "enable.auto.commit": False, "auto.offset.reset": "earliest"})
         found = []
         try:
             for p in consumer.list_topics(self.dlq, timeout=10).topics[self.dlq].partitions:
