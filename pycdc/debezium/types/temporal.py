@@ -128,23 +128,24 @@ def _iso(text: bytes) -> str:
 
 
 class _TimeForm(msgspec.Struct, frozen=True):
-    """A form of time of day: `of` makes it from microseconds."""
+    """A form of time of day: `of` makes it from microseconds; `last` is the last nanosecond of a day."""
 
     schema: Schema
     read: Read
     of: Callable[[int], Any]
+    last: Any
     fallback: Any = 0
 
 
-_MICRO_TIME = _TimeForm(_logical("int64", _DEBEZIUM + "MicroTime"), _micros, int)
-_MILLI_TIME = _TimeForm(_logical("int32", _DEBEZIUM + "Time"), _millis, lambda micros: micros // 1000)
+_MICRO_TIME = _TimeForm(_logical("int64", _DEBEZIUM + "MicroTime"), _micros, int, DAY - 1)
+_MILLI_TIME = _TimeForm(_logical("int32", _DEBEZIUM + "Time"), _millis, lambda micros: micros // 1000, DAY // 1000 - 1)
 _TIMES = {
     "adaptive_time_microseconds": _MICRO_TIME,
     "microseconds": _MICRO_TIME,
-    "connect": _TimeForm(_logical("int32", _CONNECT + "Time"), _millis, lambda micros: micros // 1000),
-    "nanoseconds": _TimeForm(_logical("int64", _DEBEZIUM + "NanoTime"), _nanos, lambda micros: micros * 1000),
+    "connect": _TimeForm(_logical("int32", _CONNECT + "Time"), _millis, lambda micros: micros // 1000, DAY // 1000 - 1),
+    "nanoseconds": _TimeForm(_logical("int64", _DEBEZIUM + "NanoTime"), _nanos, lambda micros: micros * 1000, DAY * 1000 - 1),
     "isostring": _TimeForm(
-        _logical("string", _DEBEZIUM + "IsoTime"), _iso, lambda micros: iso_time(micros % DAY) + "Z", "00:00:00Z"
+        _logical("string", _DEBEZIUM + "IsoTime"), _iso, lambda micros: iso_time(micros % DAY) + "Z", "23:59:59.999999999Z", "00:00:00Z"
     ),
 }
 
@@ -154,7 +155,7 @@ def time(shape: Shape, settings: TypeSettings) -> Entry:
 
     def default(literal: str) -> Any:
         micros = _micros((literal if literal.count(":") > 1 else literal + ":00").encode())
-        return form.of(min(micros, DAY - 1))  # as the driver's end of day
+        return form.of(micros) if micros < DAY else form.last  # the driver has no 24:00
 
     return Entry(
         schema=form.schema, read=form.read, fallback=form.fallback, default=default, generated="00:00:00",
