@@ -26,6 +26,7 @@ from pycdc.runtime.health import Health
 from pycdc.runtime.http import serving
 from pycdc.runtime.observer import Observer
 from pycdc.runtime.signals import read_signals
+from pycdc.runtime.writes import Writes
 from pycdc.telemetry.metrics import SourceMetrics
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class DirectPipeline:
         #: Commit LSN of the transaction being read, and how many records of it were made.
         self._commit = 0
         self._index = 0
-        self._write: asyncio.Task[None] | None = None
+        self._writes = Writes()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop` is set, the source is done, or a fault ends it (raised)."""
@@ -76,10 +77,7 @@ class DirectPipeline:
             if listening is not None:
                 listening.cancel()
                 await asyncio.gather(listening, return_exceptions=True)
-            if self._write is not None:
-                self._write.cancel()
-                with contextlib.suppress(BaseException):
-                    await self._write
+            await self._writes.cancel()
             await self._source.close()
             await self._sink.close()
 
@@ -89,7 +87,7 @@ class DirectPipeline:
         try:
             while not stop.is_set():
                 reading = reading or asyncio.ensure_future(self._source.read())
-                waits: set[asyncio.Future[Any]] = {reading, stopping} | ({self._write} if self._write else set())
+                waits: set[asyncio.Future[Any]] = {reading, stopping} | ({self._writes.task} if self._writes.task else set())
                 await asyncio.wait(waits, timeout=self._sink.linger, return_when=asyncio.FIRST_COMPLETED)
                 if reading.done():
                     batch, reading = reading.result(), None
@@ -139,20 +137,18 @@ class DirectPipeline:
         return None
 
     async def _write_when_due(self) -> None:
-        if self._write is not None and (self._write.done() or self._buffered >= _MOST_RECORDS):
-            await self._finish()
+        under_way = self._writes.task
+        if under_way is not None and (under_way.done() or self._buffered >= _MOST_RECORDS):
+            await self._writes.finish()
         age = time.monotonic() - self._since
-        if self._write is None and (
+        if self._writes.task is None and (
             self._buffered >= _WRITE_RECORDS or ((self._buffered or self._position is not None) and age >= self._sink.linger)
         ):
-            self._begin()
-
-    def _begin(self) -> None:
-        self._since = time.monotonic()
-        self._write = asyncio.ensure_future(self._flush())
+            self._writes.begin(self._flush)
 
     async def _flush(self) -> None:
-        # no await before the sink takes its buffers: see SinkTask
+        self._since = time.monotonic()
+        # no await before the sink takes its buffers: see writes.Write
         position, self._position, self._buffered = self._position, None, 0
         await self._sink.flush(position)
         for row in self._sink.refused:
@@ -162,27 +158,19 @@ class DirectPipeline:
         if position is not None:
             await self._source.confirm(position)
             self._health.lsn = self._metrics.confirmed_lsn = int(position.get("lsn_commit") or position.get("lsn") or 0)
-
-    async def _finish(self) -> None:
-        write, self._write = self._write, None
-        if write is not None:
-            await write
-            for table, written in self._sink.written.items():
-                self._health.wrote_in_all(table, written.upserts + written.deletes)
+        for table, written in self._sink.written.items():
+            self._health.wrote_in_all(table, written.upserts + written.deletes)
 
     # ---- what the source asks for
 
     async def _settle(self) -> None:
-        await self._finish()
-        self._begin()
-        await self._finish()
+        await self._writes.run(self._flush)
 
     async def _load(self, _partition: Mapping[str, str]) -> Offset | None:
         return await self._sink.load_position()
 
     async def _store(self, _partition: Mapping[str, str], offset: Offset) -> None:
-        await self._finish()
-        await self._sink.flush(offset)
+        await self._writes.run(lambda: self._sink.flush(offset))
 
 
 async def run_direct(source_plan: SourcePlan, sink_plan: SinkPlan, *, http: str | None, stop: asyncio.Event) -> None:

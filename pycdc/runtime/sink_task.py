@@ -14,7 +14,6 @@ them sends them the plain way.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from base64 import b64encode
 from collections.abc import Sequence
@@ -34,6 +33,7 @@ from pycdc.plugins.contracts import ChangeSink, Converter, PositionedSink, RowRe
 from pycdc.runtime.health import Health
 from pycdc.runtime.http import serving
 from pycdc.runtime.refused import Policy, RefusedRecords, Stage, StageError, at_stage, by_the_sink, place_of
+from pycdc.runtime.writes import Writes
 from pycdc.telemetry.metrics import SinkMetrics
 
 if TYPE_CHECKING:
@@ -95,7 +95,9 @@ class SinkTask:
         self._records = 0
         self._bytes = 0
         self._since = 0.0
-        self._write: asyncio.Task[None] | None = None
+        self._writes = Writes()
+        #: Of a write that nobody waited for but a revocation.
+        self._fault: Exception | None = None
         self._lag_at = 0.0
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -103,19 +105,18 @@ class SinkTask:
         try:
             await self._refused.start()
             await self._sink.open(SinkContext(self.name, "0", self._consumer.topic_id, self._refused.tolerant))
-            await self._consumer.start(self._settle, self._positioned.claim if self._positioned is not None else None)
+            await self._consumer.start(self._revoked, self._positioned.claim if self._positioned is not None else None)
             self._health.delivering(snapshot=False)
-            while not stop.is_set():
+            while not stop.is_set() and self._fault is None:
                 await self._step()
+            if self._fault is not None:
+                raise self._fault
             async with asyncio.timeout(_STOP_LIMIT):
                 await self._settle()
         except TimeoutError:
             log.warning("stopping with a write under way; its records are read again at the next start")
         finally:
-            if self._write is not None:
-                self._write.cancel()
-                with contextlib.suppress(BaseException):
-                    await self._write
+            await self._writes.cancel()
             await self._consumer.stop()
             await self._sink.close()
             await self._refused.stop()
@@ -123,16 +124,16 @@ class SinkTask:
     async def _step(self) -> None:
         await asyncio.sleep(0)  # a poll that has its records at hand lets no write go on
         # what is buffered is due by its own time, whether or not more comes
-        wait = min(_POLL_MS, int(self._sink.linger * 1000)) if self._records and self._write is None else _POLL_MS
+        wait = min(_POLL_MS, int(self._sink.linger * 1000)) if self._records and self._writes.task is None else _POLL_MS
         for messages in await self._consumer.poll(_POLL_RECORDS, wait):
             await self._take(messages)
-        if self._write is not None and self._write.done():
-            await self._finish()
+        if self._writes.task is not None and self._writes.task.done():
+            await self._writes.finish()
         full = self._records >= _WRITE_RECORDS or self._bytes >= _WRITE_BYTES
-        if self._write is None and (full or (self._records and time.monotonic() - self._since >= self._sink.linger)):
-            self._begin()
+        if self._writes.task is None and (full or (self._records and time.monotonic() - self._since >= self._sink.linger)):
+            self._writes.begin(self._flush)
         elif self._records >= 2 * _WRITE_RECORDS or self._bytes >= 2 * _WRITE_BYTES:
-            await self._finish()
+            await self._writes.finish()
         if time.monotonic() - self._lag_at >= _LAG_EVERY:
             await self._look_at_lag()
 
@@ -201,11 +202,8 @@ class SinkTask:
 
     # ---- writes
 
-    def _begin(self) -> None:
-        self._write = asyncio.ensure_future(self._flush())
-
     async def _flush(self) -> None:
-        # No await before the sink takes its buffers: a record put in between would be written, and its position not.
+        # no await before the sink takes its buffers: a record put in between would be written, and its position not
         positions, self._positions, self._records, self._bytes = self._positions, {}, 0, 0
         originals, self._originals = self._originals, []
         failures, self._failures = self._failures, []
@@ -233,18 +231,14 @@ class SinkTask:
         self._metrics.flushes += 1
         self._metrics.flush_ms += int((time.monotonic() - began) * 1000)
         self._metrics.last_flush_ms = time.time_ns() // 1_000_000
+        self._count()
 
     async def _tell_refused(self, error: BadRow, originals: list[Messages]) -> None:
         """A row that ends the task: the dead letter queue has it all the same."""
         if error.record is not None:
             await self._refused.refuse(by_the_sink(error), *_original(originals, error.record))
 
-    async def _finish(self) -> None:
-        """Wait for the write under way; its fault is raised here."""
-        write, self._write = self._write, None
-        if write is None:
-            return
-        await write
+    def _count(self) -> None:
         written = self._sink.written
         self._metrics.retries = self._sink.retries
         self._metrics.written_by_table = {t: w.upserts + w.deletes for t, w in written.items()}
@@ -255,10 +249,18 @@ class SinkTask:
 
     async def _settle(self) -> None:
         """Everything read so far is written and committed."""
-        await self._finish()
-        if self._positions:
-            self._begin()
-            await self._finish()
+        await self._writes.finish()
+        while self._positions:
+            await self._writes.run(self._flush)
+
+    async def _revoked(self) -> None:
+        """Partitions go to another member, perhaps while a step waits for a write. A fault ends the task behind that step:
+        here it would only be logged, and what could not be written would be left out.
+        """
+        try:
+            await self._settle()
+        except Exception as error:
+            self._fault = error
 
     async def _look_at_lag(self) -> None:
         self._lag_at = time.monotonic()
