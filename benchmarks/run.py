@@ -23,7 +23,7 @@ import time
 from pathlib import Path
 
 import psycopg
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -120,7 +120,12 @@ class Bench:
         raise TimeoutError(f"{name} does not stream")
 
     def watermarks(self, consumer: Consumer, topic: str, partitions: int) -> int:
-        return sum(consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=10)[1] for p in range(partitions))
+        try:
+            return sum(consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=10)[1] for p in range(partitions))
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.NOT_LEADER_FOR_PARTITION:  # of a topic that has just been made
+                raise
+            return 0
 
     def until(self, topic: str, partitions: int, count: int, limit: float = 600) -> tuple[float, float]:
         """Wait for `count` records; when the first and the last one were seen (perf_counter)."""

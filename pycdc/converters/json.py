@@ -11,7 +11,6 @@ from binascii import b2a_base64
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from itertools import repeat
-from operator import contains
 from typing import Any
 
 import msgspec
@@ -310,7 +309,7 @@ class JsonConverter:
             envelopes = list(map(_decode_envelope, payloads))
             rows = orjson.loads(b"[" + b",".join([e.after for e in envelopes]) + b"]")
             ops = [e.op for e in envelopes]
-            source = _common_source(envelopes)
+            source = _common_source(envelopes, payloads[0])
             if known is None:
                 return Rows(ops, rows, None, source)
             return Rows(ops, _mended(rows, known.fix_row), known.row_schema, source)
@@ -348,22 +347,29 @@ def _known(schema: Schema, text: bytes, *, defaults: bool) -> _Known:
     return _Known(b'{"schema":' + text + b',"payload":', schema, fixer(schema, defaults=defaults), row, fix_row)
 
 
-class _Envelope(msgspec.Struct, kw_only=True):
+class _Table(msgspec.Struct, gc=False):
+    schema: str | None = None
+    table: str | None = None
+
+
+class _Envelope(msgspec.Struct, kw_only=True, gc=False):
     op: str
-    source: msgspec.Raw
+    source: _Table | None
     after: msgspec.Raw = msgspec.Raw(b"null")
 
 
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 
 
-def _common_source(envelopes: list[_Envelope]) -> dict[str, Any]:
-    """The first one's source block. Raises ValueError when they are of several tables, as a router may mix them."""
-    source: dict[str, Any] = orjson.loads(bytes(envelopes[0].source)) or {}
-    table = b'"schema":%b,"table":%b,' % (orjson.dumps(source.get("schema")), orjson.dumps(source.get("table")))
-    if not all(map(contains, [bytes(e.source) for e in envelopes], repeat(table))):
+def _common_source(envelopes: list[_Envelope], first: bytes) -> dict[str, Any]:
+    """The source block of the first one, which is `first`. Raises ValueError when they are of several tables, as a router
+    may mix them.
+    """
+    table = envelopes[0].source
+    if any(e.source != table for e in envelopes):
         raise ValueError
-    return source
+    source: dict[str, Any] | None = orjson.loads(first)[SOURCE]
+    return source or {}
 
 
 def _is_envelope(payload: bytes) -> bool:

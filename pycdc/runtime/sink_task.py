@@ -17,8 +17,8 @@ import asyncio
 import time
 from base64 import b64encode
 from collections.abc import Sequence
-from itertools import repeat
-from operator import contains
+from itertools import chain
+from operator import itemgetter
 from types import NoneType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -55,6 +55,8 @@ _LAG_EVERY = 1.0
 #: The header converter that no header can break.
 _SIMPLE: Final = "org.apache.kafka.connect.storage.SimpleHeaderConverter"
 
+#: Of a header.
+_NAME: Final = itemgetter(0)
 _ROW_OPS: Final = frozenset((CREATE, READ, UPDATE, DELETE))
 #: The placeholder as it may stand in a message; a column of type bytes has it in base64 in JSON.
 _PLACEHOLDERS: Final = (PLACEHOLDER.encode(), b64encode(PLACEHOLDER.encode()).rstrip(b"="))
@@ -276,13 +278,17 @@ class _Columns:
 
     def take(self, messages: Messages) -> bool:
         """Hand all of them over, or none and say False."""
-        if any(messages.headers) and any(name == HEADER_UNAVAILABLE for headers in messages.headers for name, _ in headers):
+        if HEADER_UNAVAILABLE in map(_NAME, chain.from_iterable(messages.headers)):
             return False
         values = [v for v in messages.values if v is not None]
-        if not values or None in messages.keys or any(any(map(contains, values, repeat(p))) for p in _PLACEHOLDERS):
+        if not values or None in messages.keys:
             return False
         read = self._value.read_rows(messages.topic, values)
         if read is None or (read.ops is not None and not _are_rows(read.ops, read.rows)):
+            return False
+        # rows that were read as they stand have all their values
+        streamed = b"".join(values if read.ops is None else [v for v, op in zip(values, read.ops, strict=True) if op != READ])
+        if any(p in streamed for p in _PLACEHOLDERS):
             return False
         keys = self._key.read_many(messages.topic, messages.keys)  # type: ignore[arg-type]
         if keys is None or not set(map(type, keys[1])) <= {dict}:
