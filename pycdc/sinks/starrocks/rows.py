@@ -7,6 +7,7 @@ as ExtractNewRecordState does, unless the table has a column of that name.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any, Final
 
 import msgspec
@@ -106,10 +107,13 @@ def without(buffer: Buffer, records: Iterable[RecordPlace]) -> Buffer:
     return rest
 
 
-def _unmarked(entries: Iterable[Entry], marks: frozenset[str]) -> tuple[list[Entry], list[Entry]]:
+def _unmarked(entries: Sequence[Entry], marks: frozenset[str]) -> tuple[Sequence[Entry], list[Entry]]:
     """Rows without marks, and deletes: the latter as keys, or as rows that hold the key."""
     kept: list[Entry] = []
     gone: list[Entry] = []
+    rows = [e[0] for e in entries]
+    if None not in rows and marks.isdisjoint(chain.from_iterable(set(map(tuple, rows)))):  # type: ignore[arg-type]
+        return entries, gone
     for entry in entries:
         row, changes, index = entry
         if row is None:

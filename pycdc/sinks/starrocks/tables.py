@@ -121,7 +121,7 @@ class Tables:
 def _names(buffer: Buffer) -> list[str]:
     """Names in the rows, in the order in which they come."""
     rows = [e[0] for entries in (buffer.rows, buffer.partial) for e in entries.values() if e[0] is not None]
-    return list(dict.fromkeys(chain.from_iterable(rows)))
+    return list(dict.fromkeys(chain.from_iterable(dict.fromkeys(map(tuple, rows)))))
 
 
 def _missing(target: Target, names: Sequence[str]) -> list[str]:
