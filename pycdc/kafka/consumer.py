@@ -99,7 +99,7 @@ class GroupConsumer:
         #: Seconds that a write may take: well before the group gives the partitions to another member.
         self.write_limit = min(mapped["session_timeout_ms"], mapped["max_poll_interval_ms"]) / 1500
         mapped.setdefault("client_id", client_id)
-        mapped.setdefault("max_partition_fetch_bytes", 2 << 20)
+        mapped.setdefault("max_partition_fetch_bytes", 4 << 20)
         mapped.setdefault("fetch_max_bytes", 8 << 20)
         mapped.setdefault("metadata_max_age_ms", 10_000)  # how long a new topic may wait; Kafka's default are five minutes
         self._bootstrap = settings.get("bootstrap.servers", "")
