@@ -1,4 +1,4 @@
-"""What sinks write to: a database of the embedded ClickHouse."""
+"""What sinks write to: a database of ClickHouse, embedded and over HTTP."""
 
 import asyncio
 import contextlib
@@ -9,15 +9,16 @@ import pytest
 from pycdc.config.layers import Layered
 from pycdc.plugins.contracts import SinkContext, no_topic_id
 from pycdc.plugins.join import load_sink
+from pycdc.testing.clickhouse import ClickHouseProcess
 
 NUMBER = itertools.count()
 
 
 class ClickHouse:
-    """A database of its own in the real engine, embedded; a process has one engine, which all tests share."""
+    """A database of its own in the real engine, which all tests share. `place`: how a sink's configuration names it."""
 
-    def __init__(self, dsn, client):
-        self.dsn, self.database, self._client = dsn, f"d{next(NUMBER)}", client
+    def __init__(self, place, client):
+        self.place, self.database, self._client = place, f"d{next(NUMBER)}", client
         self._client.command(f"CREATE DATABASE {self.database}")
         self._client.database = self.database
 
@@ -33,7 +34,7 @@ class ClickHouse:
     def config(self, **options):
         return {
             "name": "ch", "connector.class": "com.clickhouse.kafka.connect.ClickHouseSinkConnector", "topics": "t", "bootstrap.servers": "x:1",
-            "clickhouse.dsn": self.dsn, "database": self.database, **options,
+            "database": self.database, **self.place, **options,
         }  # fmt: skip
 
     def sink(self, **options):
@@ -60,19 +61,31 @@ class ClickHouse:
 
 
 @pytest.fixture(scope="session")
-def chdb(tmp_path_factory):
-    """The engine's address and a client; making one takes a tenth of a second."""
+def embedded(tmp_path_factory):
+    """The engine in this process, and a client; making one takes a tenth of a second."""
     pytest.importorskip("chdb")
     import clickhouse_connect
 
     dsn = f"chdb://{tmp_path_factory.mktemp('chdb') / 'data'}"
     client = clickhouse_connect.get_client(dsn=dsn)
-    yield dsn, client
+    yield {"clickhouse.dsn": dsn}, client
     client.close()
 
 
-@pytest.fixture
-def clickhouse(chdb):
-    made = ClickHouse(*chdb)
+@pytest.fixture(scope="session")
+def over_http(tmp_path_factory):
+    """The same behind HTTP, as a server is."""
+    pytest.importorskip("chdb")
+    import clickhouse_connect
+
+    with ClickHouseProcess(tmp_path_factory.mktemp("clickhouse")) as server:
+        client = clickhouse_connect.get_client(host="127.0.0.1", port=server.port, compress=False)
+        yield {"hostname": "127.0.0.1", "port": str(server.port)}, client
+        client.close()
+
+
+@pytest.fixture(params=["embedded", "over_http"])
+def clickhouse(request):
+    made = ClickHouse(*request.getfixturevalue(request.param))
     yield made
     made.close()
