@@ -140,6 +140,8 @@ class ClickHouseProcess:
         assert self._process is not None
         self._process.kill()
         self._process.wait(20)
+        if self._process.stdout is not None:
+            self._process.stdout.close()
 
 
 if __name__ == "__main__":

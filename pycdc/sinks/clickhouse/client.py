@@ -10,7 +10,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 import structlog
 
@@ -20,6 +20,9 @@ from pycdc.sinks.clickhouse.config import ClickHouseSinkConfig
 from pycdc.sinks.clickhouse.values import SETTINGS
 
 log = structlog.get_logger(__name__)
+
+#: Seconds between tries, at most: a write has 30 s by Kafka's defaults.
+_LONGEST_PAUSE: Final = 5.0
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -93,7 +96,7 @@ class Session:
                 fault = faults.translate(error, what, self._settings.where, told=told)
                 if not fault.retriable or attempt >= self._settings.retries:
                     raise fault from None
-                pause = 0.1 * 4**attempt * random.uniform(0.8, 1.2)  # noqa: S311
+                pause = min(0.1 * 4**attempt, _LONGEST_PAUSE) * random.uniform(0.8, 1.2)  # noqa: S311
                 attempt += 1
                 self.retries += 1
                 log.warning("ClickHouse does not answer as it should, trying again", cause=fault.cause, seconds=round(pause, 1))

@@ -17,6 +17,8 @@ _OF_A_ROW: Final = re.compile(
     r"DECIMAL_OVERFLOW|VIOLATED_CONSTRAINT|CANNOT_CONVERT"
 )
 _NAME: Final = re.compile(r"\(([A-Z][A-Z0-9_]{5,})\)")
+#: What urllib3 puts before a reason: its own connection.
+_CLIENT: Final = re.compile(r"^(<[^>]*>|\w+\([^)]*\)): ")
 _ROW: Final = re.compile(r"at row (\d+)|\(row (\d+)")
 
 
@@ -60,6 +62,9 @@ def _code(error: Exception) -> int | None:
 
 def _words(error: Exception, *, told: bool) -> str:
     code = _code(error)
-    if code is None or told:
+    if code is None:  # the way there failed: what the client says of it has the whole request's URL
+        reason = getattr(error.__cause__, "reason", None) or error.__cause__ or error
+        return (_CLIENT.sub("", str(reason)).splitlines() or [type(reason).__name__])[0][:300]
+    if told:
         return (str(error).splitlines() or [type(error).__name__])[0][:300]
     return f"code {code} {', '.join(sorted(set(_NAME.findall(str(error)))))}".strip()
