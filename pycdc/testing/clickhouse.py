@@ -74,7 +74,7 @@ async def _answer(engine: _Engine, request: web.Request) -> web.Response:
     form = found[1] if found else options.get("default_format", "TabSeparated")
     parameters = {k.removeprefix(_PARAMETER): v for k, v in options.items() if k.startswith(_PARAMETER)}
     settings = {k: v for k, v in options.items() if k not in _OF_HTTP and not k.startswith(_PARAMETER)}
-    database = options.get("database") or request.headers.get("X-ClickHouse-Database", "")
+    database = options.get("database", "") or request.headers.get("X-ClickHouse-Database", "")
     try:
         result = await asyncio.to_thread(engine.run, statement, form, parameters, settings, database)
     except RuntimeError as error:

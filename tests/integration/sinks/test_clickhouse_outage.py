@@ -50,7 +50,7 @@ async def test_a_write_goes_on_when_the_server_is_back(server):
 async def test_a_server_that_stays_away_ends_the_write_with_its_reason(server):
     clickhouse = reached(server)
     clickhouse.command(TABLE)
-    async with clickhouse.opened(**{"retryCount": "1"}) as sink:
+    async with clickhouse.opened(retryCount="1") as sink:
         server.kill()
         sink.put(rows(0, 10))
         with pytest.raises(ConnectionLost) as caught:
@@ -74,7 +74,7 @@ async def test_a_kill_in_the_middle_of_writes_leaves_each_record_once(server):
             server.kill()
             await asyncio.to_thread(server.__enter__)
 
-    async with clickhouse.opened(incarnation="one", **{"exactlyOnce": "true", "retryCount": "8"}) as sink:
+    async with clickhouse.opened(incarnation="one", exactlyOnce="true", retryCount="8") as sink:
         await sink.claim([("t", 0)])
         killing = asyncio.ensure_future(kills())
         while not killing.done():
