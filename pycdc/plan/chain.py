@@ -2,30 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
-import msgspec
+from collections.abc import Sequence
 
 from pycdc.errors import PycdcError, RecordError
 from pycdc.model.record import Header, Record
 from pycdc.model.template import NeedsValue
-from pycdc.plugins.contracts import Transform
-
-
-class Link(msgspec.Struct, frozen=True):
-    """One transform; it applies where `predicate` says True (False with `negate`); without one always.
-
-    `name` is what the configuration calls it, for errors.
-    """
-
-    transform: Transform
-    predicate: Callable[[Record], bool] | None = None
-    negate: bool = False
-    name: str = ""
-
-    def applies(self, record: Record) -> bool:
-        """Whether the transform is to see this record."""
-        return self.predicate is None or self.predicate(record) is not self.negate
+from pycdc.plugins.contracts import Link
 
 
 class Chain:

@@ -275,6 +275,22 @@ class Transform(Protocol):
         """The new record, or None to drop it. Never changes its argument."""
 
 
+class Link(msgspec.Struct, frozen=True):
+    """One transform; it applies where `predicate` says True (False with `negate`); without one always.
+
+    `name` is what the configuration calls it, for errors.
+    """
+
+    transform: Transform
+    predicate: Callable[[Record], bool] | None = None
+    negate: bool = False
+    name: str = ""
+
+    def applies(self, record: Record) -> bool:
+        """Whether the transform is to see this record."""
+        return self.predicate is None or self.predicate(record) is not self.negate
+
+
 class Predicate(Protocol):
     """Chooses the records that a transform applies to."""
 

@@ -26,22 +26,12 @@ from pycdc.config.worker import (
 from pycdc.errors import ConfigError, Fault
 from pycdc.model.record import Record
 from pycdc.plugins import registry
-from pycdc.plugins.contracts import Converter, Delegating, Sink, Source, Transform
+from pycdc.plugins.contracts import Converter, Delegating, Link, Sink, Source
 from pycdc.plugins.legacy import modernize
 
 _CONVERTERS = ("key.converter", "value.converter", "header.converter")
 #: What stands beside a transform's own options.
 _STEP_KEYS = ("type", "predicate", "negate", "plugin.version")
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One transform of the chain; `predicate` None = always, `negate` = where the predicate says no."""
-
-    name: str
-    transform: Transform
-    predicate: Callable[[Record], bool] | None = None
-    negate: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +64,7 @@ class Plan:
     key_converter: Converter
     value_converter: Converter
     header_converter: Converter
-    transforms: tuple[Step, ...]
+    transforms: tuple[Link, ...]
     producer: Mapping[str, str] = field(repr=False)
     consumer: Mapping[str, str] = field(repr=False)
     admin: Mapping[str, str] = field(repr=False)
@@ -396,7 +386,7 @@ class _Join:
         for alias in self.connector.predicates:
             yield alias, getattr(self._named(registry.PREDICATE, f"predicates.{alias}.", ("type", "plugin.version")), "test", None)
 
-    def _steps(self) -> Iterator[Step]:
+    def _steps(self) -> Iterator[Link]:
         for alias in dict.fromkeys(self.connector.transforms):
             prefix = f"transforms.{alias}."
             transform = self._named(registry.TRANSFORM, prefix, _STEP_KEYS)
@@ -408,7 +398,7 @@ class _Join:
             if negate not in ("true", "false"):
                 self.faults.append(Fault(prefix + "negate", "must be true or false", negate))
             if transform is not None:
-                yield Step(alias, transform, self.predicates.get(predicate or ""), negate == "true")
+                yield Link(transform, self.predicates.get(predicate or ""), negate == "true", alias)
 
     def _named(self, kind: registry.Kind, prefix: str, extra: tuple[str, ...]) -> Any:
         """The instance that stands under `transforms.<alias>.` or `predicates.<alias>.`; None with a fault."""

@@ -19,7 +19,7 @@ from pycdc.errors import PycdcError
 from pycdc.model.lsn import format_lsn
 from pycdc.model.record import Record
 from pycdc.model.template import Leaf, fill
-from pycdc.plan import Chain, Link
+from pycdc.plan import Chain
 from pycdc.plan.encoder import refuse
 from pycdc.plugins.contracts import Batch, Offset, Signalled, Sink, SinkContext, Source, SourceContext
 from pycdc.runtime.health import Health
@@ -178,9 +178,7 @@ async def run_direct(source_plan: SourcePlan, sink_plan: SinkPlan, *, http: str 
     health = Health(sink_plan.name)
     source = source_plan.make_source()
     metrics = SourceMetrics(source_plan.name, source.partition.get("server", ""))
-    chain = Chain(
-        [Link(s.transform, s.predicate, s.negate, s.name) for s in (*source_plan.transforms, *sink_plan.transforms)]
-    )
+    chain = Chain((*source_plan.transforms, *sink_plan.transforms))
     pipeline = DirectPipeline(f"{source_plan.name}/{sink_plan.name}", source, sink_plan.make_sink(), chain, health, metrics, tolerant=sink_plan.connector.tolerance == "all")
     async with serving(http, health, metrics):
         try:

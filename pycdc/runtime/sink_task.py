@@ -28,7 +28,7 @@ from pycdc.errors import BadRow, PycdcError, SinkError
 from pycdc.model.change import Changes
 from pycdc.model.envelope import CREATE, DELETE, HEADER_UNAVAILABLE, PLACEHOLDER, READ, UPDATE
 from pycdc.model.record import Header, Record
-from pycdc.plan import Chain, Link
+from pycdc.plan import Chain
 from pycdc.plugins.contracts import ChangeSink, Converter, PositionedSink, RowReader, Sink, SinkContext
 from pycdc.runtime.health import Health
 from pycdc.runtime.http import serving
@@ -342,9 +342,7 @@ async def run_sink(plan: SinkPlan, *, http: str | None, stop: asyncio.Event) -> 
     consumer = GroupConsumer(
         plan.consumer, group=plan.group, topics=plan.topics, pattern=plan.topics_regex, client_id=f"connector-consumer-{plan.name}-0"
     )
-    links = [
-        (plan.classes[f"transforms.{s.name}"], Chain([Link(s.transform, s.predicate, s.negate, s.name)])) for s in plan.transforms
-    ]
+    links = [(plan.classes[f"transforms.{link.name}"], Chain([link])) for link in plan.transforms]
     header_class = plan.classes["header.converter"]
     looked_at = bool(links) or header_class != _SIMPLE
     steps = Steps(

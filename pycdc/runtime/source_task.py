@@ -21,7 +21,7 @@ from pycdc.kafka.murmur2 import PrefixHash
 from pycdc.model.envelope import OP
 from pycdc.model.ledger import Ledger
 from pycdc.model.template import Leaf
-from pycdc.plan import Chain, Encoded, Encoder, Link
+from pycdc.plan import Chain, Encoded, Encoder
 from pycdc.plan.encoder import refuse
 from pycdc.plugins.contracts import Offset, Progress, Run, Signalled, Source, SourceContext
 from pycdc.runtime.health import Health
@@ -366,7 +366,7 @@ def make_encoder(plan: SourcePlan, source: Source, metrics: SourceMetrics) -> En
             log.warning("an event is left out", where=error.where, what=error.what, cause=error.cause)
         return True
 
-    chain = Chain([Link(s.transform, s.predicate, s.negate, s.name) for s in plan.transforms])
+    chain = Chain(plan.transforms)
     return Encoder(
         plan.key_converter, plan.value_converter, plan.header_converter, chain,
         unrepresentable=refuse if source.conversion_failure == "fail" else null, tolerate=tolerate, report=report,

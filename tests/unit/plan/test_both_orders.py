@@ -13,9 +13,9 @@ from pycdc.errors import RecordError
 from pycdc.model.record import Header
 from pycdc.model.schema import STRING
 from pycdc.model.table import Column, Table, TypeInfo
-from pycdc.plan import Chain, Encoder, Link
+from pycdc.plan import Chain, Encoder
 from pycdc.plugins import registry
-from pycdc.plugins.contracts import Run
+from pycdc.plugins.contracts import Link, Run
 
 DIGITS = st.integers(-(2**31), 2**31 - 1).map(lambda n: b"%d" % n)
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20).map(str.encode)

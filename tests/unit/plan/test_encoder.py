@@ -8,8 +8,8 @@ from pycdc.errors import RecordError
 from pycdc.model.record import Header, Record
 from pycdc.model.schema import INT64, STRING, struct
 from pycdc.model.template import Form, Leaf, Reader
-from pycdc.plan import Chain, Encoder, Link
-from pycdc.plugins.contracts import Run
+from pycdc.plan import Chain, Encoder
+from pycdc.plugins.contracts import Link, Run
 
 SCHEMA = struct([("id", INT64), ("op", STRING)])
 ID = Leaf(0, Reader(int, Form.DIGITS, column_name="id"))

@@ -10,7 +10,7 @@ from pycdc.model.envelope import HEADER_UNAVAILABLE
 from pycdc.model.record import Header, Record
 from pycdc.model.schema import INT32, OPTIONAL_STRING, STRING, Schema, struct
 from pycdc.model.template import Form, Leaf, NeedsValue, Reader, fill_value
-from pycdc.plan import Chain, Link
+from pycdc.plan import Chain
 from pycdc.plugins import registry
 from pycdc.plugins.join import load_source
 
@@ -92,7 +92,7 @@ def chain_of(**config):
         "database.dbname": "d", "bootstrap.servers": "h:1", "offset.storage.topic": "o",
     }  # fmt: skip
     plan = load_source(Layered.of({**base, **{k.replace("__", "$").replace("_", "."): v for k, v in config.items()}}, "c.json"))
-    return Chain([Link(s.transform, s.predicate, s.negate) for s in plan.transforms]), plan
+    return Chain(plan.transforms), plan
 
 
 def test_predicates_choose_and_negate_turns_the_choice():
