@@ -8,7 +8,7 @@ a batch is not kept: the writer deletes first, then writes, in one transaction.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from itertools import repeat
+from itertools import chain, repeat
 from operator import itemgetter
 from typing import Any
 
@@ -23,7 +23,7 @@ Entry = tuple[Values | None, Changes, int]
 class Buffer:
     """One table's open batch."""
 
-    __slots__ = ("changes", "partial", "rows", "truncate")
+    __slots__ = ("_names", "changes", "partial", "rows", "truncate")
 
     def __init__(self) -> None:
         #: By key: whole rows and deletes, and rows known in part. No key is in both.
@@ -32,6 +32,7 @@ class Buffer:
         self.truncate = False
         #: All that was put in, before reduction.
         self.changes: list[Changes] = []
+        self._names: list[str] | None = None
 
     def __bool__(self) -> bool:
         return bool(self.rows) or bool(self.partial) or self.truncate
@@ -42,11 +43,20 @@ class Buffer:
         written.deletes += deletes
         written.upserts += len(self.rows) + len(self.partial) - deletes
 
+    @property
+    def names(self) -> list[str]:
+        """Of the rows' columns, in the order in which they come."""
+        if self._names is None:
+            rows = [e[0] for entries in (self.rows, self.partial) for e in entries.values() if e[0] is not None]
+            self._names = list(dict.fromkeys(chain.from_iterable(dict.fromkeys(map(tuple, rows)))))
+        return self._names
+
     def put(self, changes: Changes, key_columns: Sequence[str]) -> None:
         """Add changes. Without key columns every change is a row of its own.
 
         Raises BadRow when a key lacks a column.
         """
+        self._names = None
         if changes.truncate:
             self.changes.append(changes)
             self.rows.clear()

@@ -143,15 +143,15 @@ def _moments(values: Sequence[Any], schema: Schema | None, kind: str, precision:
         return _within(values, *_TEXTS[kind])
     unit = _unit(schema, precision) or units.of_moments(values, precision)
     low, high = _NANO if precision == 9 else _MOMENT[kind]
-    digits = 9 if unit == NANOSECOND else 6
-    shown = NANOSECOND if digits == 9 else MICROSECOND
-    out = []
-    for value in values:
-        second, rest = divmod(value * unit, SECOND)
-        if not low <= second <= high:
-            raise Unwritable(f"a moment out of the range of {kind}")
-        out.append(f"{SECONDS[second]}.{rest // shown:0{digits}}Z" if rest else SECONDS[second] + "Z")
-    return out
+    per_second = SECOND // unit
+    parts = [divmod(v, per_second) for v in values]
+    if parts and not (low <= min(parts)[0] and max(parts)[0] <= high):
+        raise Unwritable(f"a moment out of the range of {kind}")
+    if unit == NANOSECOND:
+        return [f"{SECONDS[second]}.{rest:09}Z" if rest else SECONDS[second] + "Z" for second, rest in parts]
+    if unit != MICROSECOND:
+        parts = [(second, rest * unit // MICROSECOND) for second, rest in parts]
+    return [f"{SECONDS[second]}.{micros:06}Z" if micros else SECONDS[second] + "Z" for second, micros in parts]
 
 
 def _times(values: Sequence[Any], schema: Schema | None, precision: int, units: Units) -> Sequence[str]:

@@ -7,7 +7,6 @@ as ExtractNewRecordState does, unless the table has a column of that name.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from itertools import chain
 from typing import Any, Final
 
 import msgspec
@@ -50,6 +49,8 @@ def marks_of(target: Target | None) -> frozenset[str]:
 def sort(buffer: Buffer, target: Target, *, deletes: bool) -> Sorted:
     """Raises BadRow for a delete without key, SinkError for what the table cannot take."""
     marks = marks_of(target)
+    if target.primary_key and marks.isdisjoint(buffer.names):  # a table without one has also rows that the buffer has reduced
+        marks = frozenset()
     entries, gone = _unmarked(_reduced(buffer, target), marks)
     partial, partly_gone = _unmarked([with_key(e) for e in buffer.partial.values()], marks)
     gone += partly_gone
@@ -111,8 +112,7 @@ def _unmarked(entries: Sequence[Entry], marks: frozenset[str]) -> tuple[Sequence
     """Rows without marks, and deletes: the latter as keys, or as rows that hold the key."""
     kept: list[Entry] = []
     gone: list[Entry] = []
-    rows = [e[0] for e in entries]
-    if None not in rows and marks.isdisjoint(chain.from_iterable(set(map(tuple, rows)))):  # type: ignore[arg-type]
+    if not marks and all(e[0] is not None for e in entries):
         return entries, gone
     for entry in entries:
         row, changes, index = entry

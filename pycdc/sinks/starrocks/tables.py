@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from itertools import chain
 from typing import Any, Final, TypeVar
 
 import orjson
@@ -59,7 +58,7 @@ class Tables:
 
     async def target(self, table: str, buffer: Buffer) -> Target:
         """The table with every column of the rows, made or widened when asked for. Raises TargetSchemaError."""
-        names = _names(buffer)
+        names = buffer.names
         target = self._known.get(table)
         if target is None or _missing(target, names):  # somebody may have added what is missing
             target = await self._call(lambda: self._catalog.describe(table))
@@ -116,12 +115,6 @@ class Tables:
                 raise
             except PycdcError as error:
                 await tries.failed(error)
-
-
-def _names(buffer: Buffer) -> list[str]:
-    """Names in the rows, in the order in which they come."""
-    rows = [e[0] for entries in (buffer.rows, buffer.partial) for e in entries.values() if e[0] is not None]
-    return list(dict.fromkeys(chain.from_iterable(dict.fromkeys(map(tuple, rows)))))
 
 
 def _missing(target: Target, names: Sequence[str]) -> list[str]:

@@ -275,14 +275,13 @@ def _moments(values: Sequence[Any], schema: Schema | None, units: Units) -> Sequ
 
 
 def _moment_texts(values: Sequence[int], unit: int) -> list[str]:
-    out = []
-    for value in values:
-        second, rest = divmod(value * unit, SECOND)
-        if not _DAY[0] * 86_400 <= second < (_DAY[1] + 1) * 86_400:
-            raise Unwritable("a moment out of the years 1 to 9999")
-        fraction = rest // MICROSECOND
-        out.append(f"{SECONDS[second]}.{fraction:06}" if fraction else SECONDS[second])
-    return out
+    per_second = SECOND // unit
+    if values and not (_DAY[0] * 86_400 * per_second <= min(values) and max(values) < (_DAY[1] + 1) * 86_400 * per_second):
+        raise Unwritable("a moment out of the years 1 to 9999")
+    parts = [divmod(v, per_second) for v in values]
+    if unit != MICROSECOND:
+        parts = [(second, rest * unit // MICROSECOND) for second, rest in parts]
+    return [f"{SECONDS[second]}.{micros:06}" if micros else SECONDS[second] for second, micros in parts]
 
 
 class _Walls(dict[str, str]):
