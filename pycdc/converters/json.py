@@ -11,7 +11,7 @@ from binascii import b2a_base64
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from itertools import repeat
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import orjson
@@ -430,17 +430,28 @@ def _quote_utf8(text: bytes) -> bytes:
     return quoted(text.decode())
 
 
+#: Neither escaped nor part of an escape; a text that has it is a rare one.
+_BETWEEN: Final = "\x7f"
+
+
 def _quote_column(texts: Iterable[bytes]) -> list[bytes]:
-    """_quote_utf8 of many texts, without Python code per text."""
-    return _quoted_column(map(bytes.decode, texts))
+    """_quote_utf8 of many texts."""
+    texts = list(texts)
+    return _quoted_whole(_BETWEEN.encode().join(texts).decode(), len(texts)) or list(map(_quote_utf8, texts))
 
 
 def _quoted_column(values: Iterable[str]) -> list[bytes]:
-    out = list(map(orjson.dumps, values))
-    whole = b"".join(out)
-    if b"\\u00" in whole or not whole.isascii():
-        out = [as_jackson(o) for o in out]
-    return out
+    values = list(values)
+    return _quoted_whole(_BETWEEN.join(values), len(values)) or list(map(quoted, values))
+
+
+def _quoted_whole(whole: str, count: int) -> list[bytes] | None:
+    """So many texts with `_BETWEEN` between them, quoted at once: a call for each takes twenty times as long, most of it for
+    room that it gives back. None when it cannot be told where a text ends.
+    """
+    if not count or whole.count(_BETWEEN) != count - 1:
+        return None
+    return as_jackson(orjson.dumps(whole)).replace(b"\x7f", b'"\x7f"').split(b"\x7f")
 
 
 def _int(value: int) -> bytes:
