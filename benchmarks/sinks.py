@@ -49,14 +49,12 @@ class Topic:
     def __init__(self, bench: Bench, source: Pycdc, rows: int, *, schemas: bool) -> None:
         self.bench, self.rows, self.schemas = bench, rows, schemas
         self.name, self.topic = bench.fresh(1, rows)
-        enable = "true" if schemas else "false"
-        source.create(self.name, bench.config(self.name, **{f"{side}.converter.schemas.enable": enable for side in ("key", "value")}))
+        source.create(self.name, bench.config(self.name, **self.converters()))
         bench.until(self.topic, 1, rows)
         source.delete(self.name)
 
     def converters(self) -> dict[str, str]:
-        enable = "true" if self.schemas else "false"
-        return {f"{side}.converter{option}": value for side in ("key", "value") for option, value in (("", JSON), (".schemas.enable", enable))}
+        return _converters(schemas=self.schemas)
 
 
 def measure(bench: Bench, engines: list[Engine], table: str) -> None:
@@ -116,8 +114,7 @@ def mixed(bench: Bench, source: Pycdc, sink: Pycdc, table: str) -> None:
     """Inserts, as many updates, and a delete of each tenth row, streamed into a topic first."""
     count = bench.rows // 2
     name, topic = bench.fresh(1)
-    converters = {f"{side}.converter.schemas.enable": "false" for side in ("key", "value")}
-    source.create(name, bench.config(name, **{"snapshot.mode": "no_data", "tombstones.on.delete": "false"}, **converters))
+    source.create(name, bench.config(name, **{"snapshot.mode": "no_data", "tombstones.on.delete": "false"}))
     bench.streaming(name)
     with bench.sql(name) as sql:
         bench.insert(sql, count)
@@ -128,7 +125,7 @@ def mixed(bench: Bench, source: Pycdc, sink: Pycdc, table: str) -> None:
     bench.until(topic, 1, records)
     source.delete(name)
     with _target(bench, table) as (target, sql):
-        config = _jdbc(bench, target, topic) | _plain()
+        config = _jdbc(bench, target, topic) | _converters()
         run(bench, sink, target, config, records, _committed(bench, target, topic), "PostgreSQL sink, inserts, updates and deletes")
         assert sql.execute("SELECT count(*) FROM orders").fetchone() == left
     bench.drop(name)
@@ -138,7 +135,7 @@ def end_to_end(bench: Bench, source: Pycdc, sink: Pycdc, table: str, rows: int =
     """Rows one by one at a steady rate; from each commit at the source to the first look at the target that shows it."""
     name, topic = _streamed(bench, source)
     with _target(bench, table) as (target, at_target):
-        sink.create(target, _jdbc(bench, target, topic) | _plain())
+        sink.create(target, _jdbc(bench, target, topic) | _converters())
         waits = _waits(bench, name, lambda: _largest_id(at_target), rows, rate)
         _note_waits(bench, f"commit to row in the PostgreSQL target at {rate} rows/s", source, waits)
         sink.delete(target)
@@ -152,7 +149,7 @@ def end_to_end_clickhouse(bench: Bench, source: Pycdc, sink: Pycdc, rows: int = 
     bench.number += 1
     target = f"sink{bench.number}"
     with _clickhouse_server(bench.folder / target) as (server, look):
-        sink.create(target, _over_http(server, topic) | _plain())
+        sink.create(target, _over_http(server, topic) | _converters())
         waits = _waits(bench, name, lambda: look("SELECT max(id) FROM orders"), rows, rate)
         _note_waits(bench, f"commit to row in ClickHouse at {rate} rows/s", source, waits)
         sink.delete(target)
@@ -164,8 +161,7 @@ def end_to_end_clickhouse(bench: Bench, source: Pycdc, sink: Pycdc, rows: int = 
 def _streamed(bench: Bench, source: Pycdc) -> tuple[str, str]:
     """A database whose changes `source` publishes, and the topic with the first row."""
     name, topic = bench.fresh(1)
-    converters = {f"{side}.converter.schemas.enable": "false" for side in ("key", "value")}
-    source.create(name, bench.config(name, **{"snapshot.mode": "no_data"}, **converters))
+    source.create(name, bench.config(name, **{"snapshot.mode": "no_data"}))
     bench.streaming(name)
     with bench.sql(name) as sql:
         bench.insert(sql, 1)
@@ -202,8 +198,9 @@ def _note_waits(bench: Bench, label: str, engine: Engine, waits: list[float]) ->
     bench.note(f"{label}, p99: ms", engine.name, waits[int(len(waits) * 0.99)] * 1000)
 
 
-def _plain() -> dict[str, str]:
-    return {f"{side}.converter{option}": value for side in ("key", "value") for option, value in (("", JSON), (".schemas.enable", "false"))}
+def _converters(*, schemas: bool = False) -> dict[str, str]:
+    enable = "true" if schemas else "false"
+    return {f"{side}.converter{option}": value for side in ("key", "value") for option, value in (("", JSON), (".schemas.enable", enable))}
 
 
 def _jdbc(bench: Bench, target: str, topic: str) -> dict[str, str]:

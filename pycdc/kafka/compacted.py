@@ -16,7 +16,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka import errors as kafka
 
 from pycdc.errors import PycdcError, ServerError
-from pycdc.kafka.faults import name_of, refused, unreachable
+from pycdc.kafka.clients import started_producer
+from pycdc.kafka.faults import name_of, refused
 from pycdc.kafka.murmur2 import partition_for
 from pycdc.kafka.settings import admin_settings
 from pycdc.kafka.topics import NewTopic, administration, create_topic
@@ -157,18 +158,7 @@ class CompactedTopic:
             await self._producer.send_and_wait(self.name, value, key, partition=partition_for(key, len(self._parts)))
 
     async def _connected(self) -> AIOKafkaProducer:
-        producer = AIOKafkaProducer(enable_idempotence=True, acks="all", **self._options())
-        try:
-            async with asyncio.timeout(_LIMIT):
-                await producer.start()
-        except (kafka.KafkaError, OSError, TimeoutError) as error:
-            fault = await unreachable(self._bootstrap, error, producer.client)
-            await abandon(producer)
-            raise fault from None
-        except BaseException:
-            await abandon(producer)
-            raise
-        return producer
+        return await started_producer(self._options(), self._bootstrap, _LIMIT)
 
     def _unwritten(self, error: BaseException) -> PycdcError:
         fault = refused(self.name, error)

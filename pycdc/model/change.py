@@ -50,6 +50,14 @@ class Changes(msgspec.Struct):
         """Topic, partition and offset of a change."""
         return self.topic, self.partition, self.offset(index)
 
+    @property
+    def key_columns(self) -> tuple[str, ...]:
+        """Of the records' key; empty without one."""
+        if self.key_schema is not None:
+            return tuple(f.name for f in self.key_schema.fields)
+        first = self.keys[0] if self.keys else None
+        return tuple(first) if first is not None else ()
+
     def part(self, begin: int, end: int) -> Changes:
         """The changes from `begin` on, before `end`."""
         return msgspec.structs.replace(

@@ -16,12 +16,13 @@ import json
 import os
 import re
 import signal
-import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from aiohttp import web
+
+from pycdc.testing.process import ServerProcess
 
 #: Parameters of a request that are no settings of the engine.
 _OF_HTTP: Final = frozenset((
@@ -112,36 +113,19 @@ async def _serve(folder: str, port: int) -> None:
     engine.close()
 
 
-class ClickHouseProcess:
-    """`with ClickHouseProcess(folder) as clickhouse: ...`: the interface in a process of its own, at `port` of 127.0.0.1."""
+class ClickHouseProcess(ServerProcess):
+    """`with ClickHouseProcess(folder) as clickhouse: ...`: the interface in a process of its own, at `port` of 127.0.0.1. One that
+    was killed starts again on the same port.
+    """
 
-    def __init__(self, folder: Path, port: int = 0) -> None:
-        self._folder, self.port, self.pid = folder, port, 0
-        self._process: subprocess.Popen[str] | None = None
+    def __init__(self, folder: Path) -> None:
+        super().__init__("pycdc.testing.clickhouse", str(folder))
+        self.port = 0
 
-    def __enter__(self) -> Self:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "pycdc.testing.clickhouse", str(self._folder), "--port", str(self.port)], stdout=subprocess.PIPE, text=True
-        )
-        assert self._process.stdout is not None
-        ready = json.loads(self._process.stdout.readline())
-        self.port, self.pid = ready["port"], ready["pid"]
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._process is not None:
-            self._process.terminate()
-            self._process.wait(20)
-            if self._process.stdout is not None:
-                self._process.stdout.close()
-
-    def kill(self) -> None:
-        """As `kill -9`; entering again starts it on the same port."""
-        assert self._process is not None
-        self._process.kill()
-        self._process.wait(20)
-        if self._process.stdout is not None:
-            self._process.stdout.close()
+    def _ready(self, told: dict[str, Any]) -> None:
+        if not self.port:
+            self.port = told["port"]
+            self._arguments = (*self._arguments, "--port", str(self.port))
 
 
 if __name__ == "__main__":

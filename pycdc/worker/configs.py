@@ -88,6 +88,10 @@ class Configs:
         self.tasks: dict[str, list[dict[str, str]]] = {}
         self.incomplete: set[str] = set()
         self._waiting: dict[str, dict[int, dict[str, str]]] = {}
+        self._kinds: Sequence[tuple[str, Callable[[str, dict[str, Any] | None], Event | None]]] = (
+            (_CONNECTOR, self._connector), (_TASK, self._task), (_COMMIT, self._commit), (_TARGET, self._target), (_FENCING, _nothing),
+            (_RESTART, _restart), (_LOGGER, _level),
+        )  # fmt: skip
 
     def target(self, name: str) -> Target:
         return self._targets.get(name, Target.STARTED)
@@ -96,7 +100,7 @@ class Configs:
         """One record of the topic; what it changes, None for nothing that concerns a worker."""
         text = key.decode(errors="replace")
         try:
-            for prefix, take in self._kinds():
+            for prefix, take in self._kinds:
                 if text.startswith(prefix):
                     return take(text.removeprefix(prefix), None if value is None else loads(value))
         except (ValueError, TypeError, KeyError) as error:
@@ -105,12 +109,6 @@ class Configs:
         if text != _SESSION_KEY:
             log.warning("a record of the config topic is none of Kafka Connect's", key=text)
         return None
-
-    def _kinds(self) -> Sequence[tuple[str, Callable[[str, dict[str, Any] | None], Event | None]]]:
-        return (
-            (_CONNECTOR, self._connector), (_TASK, self._task), (_COMMIT, self._commit), (_TARGET, self._target), (_FENCING, _nothing),
-            (_RESTART, _restart), (_LOGGER, _level),
-        )  # fmt: skip
 
     def _connector(self, name: str, value: dict[str, Any] | None) -> Event | None:
         if value is None:

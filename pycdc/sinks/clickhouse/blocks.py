@@ -47,14 +47,6 @@ Complete = Callable[[Part, tuple[str, ...]], Block]
 VersionOf = Callable[[Target, Changes, int], int] | None
 
 
-def key_columns(changes: Changes) -> tuple[str, ...]:
-    """Of the record's key; empty without one."""
-    if changes.key_schema is not None:
-        return tuple(f.name for f in changes.key_schema.fields)
-    first = changes.keys[0] if changes.keys else None
-    return tuple(first) if first is not None else ()
-
-
 def shaped(changes: Changes, target: Target) -> Changes:
     """Deletes that come as rows with a mark are deletes, unless the table wants the mark."""
     first = next((r for r in changes.rows if r is not None), None)
@@ -86,13 +78,13 @@ def reduced(changes: Iterable[Changes]) -> Buffer:
     """Changes by key. Records without key are rows of their own; truncates stand in the buffer."""
     buffer = Buffer()
     for c in changes:
-        buffer.put(c, key_columns(c))
+        buffer.put(c, c.key_columns)
     return buffer
 
 
 def _replacing(target: Target, changes: Sequence[Changes], version_of: VersionOf, complete: Complete) -> list[Block]:
     buffer = reduced(changes)
-    key = next((k for c in buffer.changes if (k := key_columns(c))), ())
+    key = next((k for c in buffer.changes if (k := c.key_columns)), ())
     deletes = [e for e in buffer.rows.values() if e[0] is None]
     whole = [e for e in buffer.rows.values() if e[0] is not None] if deletes else list(buffer.rows.values())
     rows = [Block(_with_key(p, key)) for p in alike(whole)]
@@ -204,7 +196,7 @@ def _log(target: Target, changes: Sequence[Changes], version_of: VersionOf) -> l
         raise _no_mark(target, (gone or keys)[0])
     blocks = [(0, p) for p in alike(rows)] + [(1, p) for p in alike(gone)]
     if keys:
-        blocks += [(1, p) for p in keys_alike(keys, key_columns(keys[0][1]))]
+        blocks += [(1, p) for p in keys_alike(keys, keys[0][1].key_columns)]
     return [
         Block(p).plus(target.version, _log_versions(target, p, version_of))
         .plus(target.op, _ops(p)).plus(target.deleted, [mark] * len(p.entries)) for mark, p in blocks

@@ -15,7 +15,7 @@ from pycdc.errors import TargetSchemaError
 from pycdc.model.change import Changes
 from pycdc.model.schema import Schema
 from pycdc.sinks.clickhouse import statements
-from pycdc.sinks.clickhouse.blocks import MARK, is_metadata, key_columns
+from pycdc.sinks.clickhouse.blocks import MARK, is_metadata
 from pycdc.sinks.clickhouse.client import Session
 from pycdc.sinks.clickhouse.config import ClickHouseSinkConfig
 from pycdc.sinks.clickhouse.kinds import bare, is_nullable, nullable
@@ -50,7 +50,7 @@ class Tables:
             return None  # nothing was ever written: there is nothing to delete
         if self._settings.creates and schema is not None:
             rows = [c for c in changes if any(r is not None for r in c.rows)]
-            self._create(session, places[-1], schema, key_columns(rows[-1]), direct=rows[-1].partition is None)
+            self._create(session, places[-1], schema, rows[-1].key_columns, direct=rows[-1].partition is None)
             return self._current(session, places[-1])
         name = ".".join(filter(None, places[-1]))
         if self._settings.skips_missing:
@@ -84,7 +84,7 @@ class Tables:
     def fitted(self, session: Session, target: Target, changes: Sequence[Changes]) -> Target:
         """The table with what these rows need, altered when asked for. Raises TargetSchemaError."""
         for c in changes:
-            check_key(target, key_columns(c))
+            check_key(target, c.key_columns)
         self._check_promises(target)
         schemas = {id(c.row_schema): c.row_schema for c in changes if c.row_schema is not None}
         fields = {f: None for c in changes for f in _first_row(c)}

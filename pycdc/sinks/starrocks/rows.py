@@ -71,7 +71,7 @@ def _reduced(buffer: Buffer, target: Target) -> Sequence[Entry]:
     if not key:
         return [(row, c, i) for c in _since_truncate(buffer.changes) if not c.partial for i, row in enumerate(c.rows)]
     entries = list(buffer.rows.values())
-    if any(key_columns(c) for c in buffer.changes):
+    if any(c.key_columns for c in buffer.changes):
         return entries
     names = {n.lower(): n for n in next((e[0] for e in entries if e[0] is not None), {})}
     if not all(k in names for k in key):
@@ -88,14 +88,6 @@ def _since_truncate(changes: Sequence[Changes]) -> Sequence[Changes]:
     return changes[last + 1 :]
 
 
-def key_columns(changes: Changes) -> tuple[str, ...]:
-    """The columns of the records' key; empty without one."""
-    if changes.key_schema is not None:
-        return tuple(f.name for f in changes.key_schema.fields)
-    first = changes.keys[0] if changes.keys else None
-    return tuple(first) if first is not None else ()
-
-
 def without(buffer: Buffer, records: Iterable[RecordPlace]) -> Buffer:
     """The buffer as it were if these records had not come: an earlier change of a row then counts again."""
     left_out = set(records)
@@ -103,7 +95,7 @@ def without(buffer: Buffer, records: Iterable[RecordPlace]) -> Buffer:
     for c in buffer.changes:
         kept = [i for i in range(len(c)) if c.record(i) not in left_out]
         if kept or c.truncate:
-            rest.put(c if len(kept) == len(c) else c.pick(kept), key_columns(c))
+            rest.put(c if len(kept) == len(c) else c.pick(kept), c.key_columns)
     rest.truncate = buffer.truncate  # it may have been carried out
     return rest
 

@@ -40,7 +40,7 @@ from pycdc.sinks.starrocks.labels import Incarnations, label, label_of_begun, ra
 from pycdc.sinks.starrocks.load import Load, Loader
 from pycdc.sinks.starrocks.pace import Pace
 from pycdc.sinks.starrocks.positions import Positions
-from pycdc.sinks.starrocks.rows import BadRows, Sorted, key_columns, sort, without
+from pycdc.sinks.starrocks.rows import BadRows, Sorted, sort, without
 from pycdc.sinks.starrocks.tables import POSITION, Tables
 from pycdc.sinks.starrocks.transaction import put_together, refusal
 from pycdc.sinks.units import ColumnUnits
@@ -139,7 +139,7 @@ class StarRocksSink:
             heap = _Heap(table, (changes.topic, changes.partition))
             # rows of equal schemas make one load, whichever way they came: the same when they are read again
             changes.row_schema, changes.key_schema = self._one(changes.row_schema), self._one(changes.key_schema)
-        self._buffers.setdefault(heap, Buffer()).put(changes, key_columns(changes))
+        self._buffers.setdefault(heap, Buffer()).put(changes, changes.key_columns)
 
     def _one(self, schema: Schema | None) -> Schema | None:
         with contextlib.suppress(TypeError):  # a default may have no hash
@@ -406,7 +406,7 @@ def _buffers(taken: Mapping[_Heap, Sequence[Changes]]) -> dict[_Heap, Buffer]:
     for heap, listed in taken.items():
         buffer = Buffer()
         for changes in listed:
-            buffer.put(changes, key_columns(changes))
+            buffer.put(changes, changes.key_columns)
         if buffer:
             found[heap] = buffer
     return found

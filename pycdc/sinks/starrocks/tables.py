@@ -15,7 +15,7 @@ from pycdc.sinks.buffer import Buffer
 from pycdc.sinks.starrocks.catalog import Catalog, Target, wider_columns
 from pycdc.sinks.starrocks.config import StarRocksSinkConfig
 from pycdc.sinks.starrocks.load import Tries
-from pycdc.sinks.starrocks.rows import key_columns, marks_of
+from pycdc.sinks.starrocks.rows import marks_of
 
 T = TypeVar("T")
 
@@ -80,7 +80,7 @@ class Tables:
         return target
 
     async def _made(self, table: str, row: Schema, buffer: Buffer) -> Target | None:
-        key = next((k for c in reversed(buffer.changes) if (k := key_columns(c))), ())
+        key = next((k for c in reversed(buffer.changes) if (k := c.key_columns)), ())
         if not key:
             raise TargetSchemaError(
                 f"table {table} cannot be made", cause="its records have no key, so nothing could be changed or deleted in it",

@@ -267,13 +267,13 @@ class Snapshot:
         """
         filters = self._settings.filters
         override = self._overrides(table)
-        if override is not None:
-            columns = ", ".join(quote_name(c.name) for c in table.columns)
-            return f"SELECT {columns} FROM ({override.strip().rstrip(';')}) AS pycdc_override"
         columns = ", ".join(
-            quote_name(c.name) if filters.column(table.schema, table.name, c.name) else "NULL" for c in table.columns
+            quote_name(c.name) if override is not None or filters.column(table.schema, table.name, c.name) else "NULL" for c in table.columns
         )
-        return f"SELECT {columns} FROM {quote_name(table.schema)}.{quote_name(table.name)}"
+        rows = f"{quote_name(table.schema)}.{quote_name(table.name)}"
+        if override is not None:
+            rows = f"({override.strip().rstrip(';')}) AS pycdc_override"
+        return f"SELECT {columns} FROM {rows}"
 
     async def _must_be_whole(self, conn: psycopg.AsyncConnection, table: Table) -> None:
         """A table that was rewritten (ALTER TABLE ... TYPE) after the snapshot's point looks empty to it, and the stream

@@ -3,34 +3,22 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import urllib.request
-from typing import Any, Self
+from typing import Any
+
+from pycdc.testing.process import ServerProcess
 
 
-class StarRocksProcess:
+class StarRocksProcess(ServerProcess):
     """`with StarRocksProcess() as starrocks: ...`. `settings`: options of `python -m pycdc.testing.starrocks`."""
 
     def __init__(self, *settings: str) -> None:
-        self._command = [sys.executable, "-m", "pycdc.testing.starrocks", *settings]
-        self._process: subprocess.Popen[str] | None = None
+        super().__init__("pycdc.testing.starrocks", *settings)
         self.http = ""
         self.query_port = 0
 
-    def __enter__(self) -> Self:
-        self._process = subprocess.Popen(self._command, stdout=subprocess.PIPE, text=True)
-        assert self._process.stdout is not None
-        ports = json.loads(self._process.stdout.readline())
-        self.http, self.query_port = f"127.0.0.1:{ports['fe_http']}", ports["fe_mysql"]
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._process is not None:
-            self._process.terminate()
-            self._process.wait(10)
-            if self._process.stdout is not None:
-                self._process.stdout.close()
+    def _ready(self, told: dict[str, Any]) -> None:
+        self.http, self.query_port = f"127.0.0.1:{told['fe_http']}", told["fe_mysql"]
 
     def fault(self, kind: str, **details: Any) -> None:
         """Let something go wrong; see faults.Fault."""

@@ -5,7 +5,7 @@ import random
 
 import clickhouse_connect
 import pytest
-from conftest import ClickHouse
+from clickhouse_database import ClickHouse
 
 from pycdc.errors import ConnectionLost
 from pycdc.model.record import Record

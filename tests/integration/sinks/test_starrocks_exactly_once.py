@@ -16,20 +16,14 @@ from pycdc.errors import PycdcError, SinkError
 from pycdc.model.record import Record
 from pycdc.plugins.contracts import PositionedSink, SinkContext
 from pycdc.plugins.join import load_sink
-from pycdc.sinks.starrocks import load, pace, positions
+from pycdc.sinks.starrocks import load
 from pycdc.sinks.starrocks.client import Client
 from pycdc.testing.starrocks import Settings, StarRocks
 
 LOG = "CREATE TABLE d.{} (n BIGINT, b VARCHAR(9)) DUPLICATE KEY (n) DISTRIBUTED BY HASH (n)"
 
 
-@pytest.fixture(autouse=True)
-def quick(monkeypatch):
-    """Pauses between tries and looks, which tests need not sit through."""
-    monkeypatch.setattr(load, "PAUSE", 0.01)
-    monkeypatch.setattr(load, "LOOK_EVERY", 0.02)
-    monkeypatch.setattr(positions, "LOOK_EVERY", 0.01)
-    monkeypatch.setattr(pace, "SLOWED", 0.01)
+pytestmark = pytest.mark.usefixtures("quick")
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from pycdc.plugins.contracts import SinkContext
 from pycdc.plugins.join import load_sink, load_source
 from pycdc.runtime.direct import run_direct
 from pycdc.runtime.sink_task import run_sink
-from pycdc.sinks.starrocks import catalog, load, pace
+from pycdc.sinks.starrocks import load
 from pycdc.sinks.starrocks.client import Client, Server
 from pycdc.testing.starrocks import Settings, StarRocks
 
@@ -32,13 +32,7 @@ INT64 = Schema(type="int64")
 OPTIONAL = Schema(type="string", optional=True)
 
 
-@pytest.fixture(autouse=True)
-def quick(monkeypatch):
-    """Pauses between tries and looks, which tests need not sit through."""
-    monkeypatch.setattr(load, "PAUSE", 0.01)
-    monkeypatch.setattr(load, "LOOK_EVERY", 0.02)
-    monkeypatch.setattr(pace, "SLOWED", 0.01)
-    monkeypatch.setattr(catalog, "ALTER_LOOK_EVERY", 0.02)
+pytestmark = pytest.mark.usefixtures("quick")
 
 
 @pytest.fixture
