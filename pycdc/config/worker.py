@@ -42,7 +42,7 @@ def _once(refused: str, *accepted: str) -> Kind[str]:
 class WorkerConfig(ConfigDef):
     """Worker-level keys."""
 
-    prefixes = (
+    prefixes: tuple[str, ...] = (
         *SECURITY_PREFIXES,
         "producer.",
         "consumer.",
@@ -56,7 +56,7 @@ class WorkerConfig(ConfigDef):
 
     #: Beginnings of keys of a Connect cluster's worker that mean nothing here, and are not worth a word
     #: when they stand in a worker's file or environment.
-    foreign = (
+    foreign: tuple[str, ...] = (
         "config.storage.",
         "status.storage.",
         "rest.",

@@ -144,7 +144,7 @@ class CompactedTopic:
                 await self._write(key, value)
                 return
             except (kafka.KafkaError, TimeoutError) as error:
-                fault = self._unwritten(error)
+                fault = self.unwritten(error)
                 await self._forget_producer()
                 if attempt == _ATTEMPTS or not fault.retriable:
                     raise fault from None
@@ -155,12 +155,17 @@ class CompactedTopic:
         if self._producer is None:
             self._producer = await self._connected()
         async with asyncio.timeout(_LIMIT):
-            await self._producer.send_and_wait(self.name, value, key, partition=partition_for(key, len(self._parts)))
+            await self._producer.send_and_wait(self.name, value, key, partition=self.partition_of(key))
 
     async def _connected(self) -> AIOKafkaProducer:
         return await started_producer(self._options(), self._bootstrap, _LIMIT)
 
-    def _unwritten(self, error: BaseException) -> PycdcError:
+    def partition_of(self, key: bytes) -> int:
+        """Where the records of a key are."""
+        return partition_for(key, len(self._parts))
+
+    def unwritten(self, error: BaseException) -> PycdcError:
+        """A record was not stored, in words."""
         fault = refused(self.name, error)
         if not isinstance(error, TimeoutError) and not fault.retriable:
             return fault

@@ -97,6 +97,15 @@ class GroupMember:
         """Ask the group to deal out anew."""
         self._again.set()
 
+    async def confirm(self) -> bool:
+        """Whether the group still counts on this member, by its coordinator's word of now."""
+        try:
+            async with asyncio.timeout(self._session):
+                answer = await self._ask(HeartbeatRequest(self._group, self.generation, self.member_id))
+        except (kafka.KafkaError, TimeoutError):
+            return False
+        return kafka.for_code(answer.error_code) in (kafka.NoError, *_MEET_AGAIN)
+
     async def leave(self) -> None:
         """What this member had is dealt out at once."""
         if self._running is not None:

@@ -11,13 +11,19 @@ import asyncio
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Final, Protocol
 
 import orjson
+from aiokafka import AIOKafkaProducer
+from aiokafka import errors as kafka
 
-from pycdc.errors import PycdcError, ServerError
+from pycdc.errors import ProducerFenced, PycdcError, ServerError
+from pycdc.kafka.clients import started_producer
 from pycdc.kafka.compacted import CompactedTopic
+from pycdc.kafka.faults import refused
+from pycdc.kafka.settings import admin_settings
 from pycdc.kafka.topics import NewTopic
+from pycdc.kafka.wire import abandon
 from pycdc.plugins.contracts import Offset
 
 
@@ -108,20 +114,29 @@ class FileOffsetStore:
         """Nothing is open between writes."""
 
 
+#: Connect's source partition; None and {} can be written by its REST API.
+Partition = Mapping[str, Any] | None
+
+
 class TopicOffsetStore:
-    """offset.storage.topic. Read whole at the start; afterwards we are its only writer for our key."""
+    """offset.storage.topic. Read whole at the start; afterwards we are its only writer for our keys, unless it is followed."""
 
     def __init__(
         self, topic: str, settings: Mapping[str, str], *, partitions: int = 25, replication: int = 3,
-        configs: Mapping[str, str] | None = None,
+        configs: Mapping[str, str] | None = None, follow: bool = False,
     ) -> None:  # fmt: skip
-        """`settings` are Kafka's admin properties; `configs` further settings of the topic, when we create it."""
+        """`settings` are Kafka's admin properties; `configs` further settings of the topic, when we create it.
+
+        `follow`: others write to it too, and what they write is known.
+        """
         self._offsets: dict[bytes, bytes] = {}
-        self._topic = CompactedTopic(NewTopic(topic, partitions, replication, dict(configs or {})), settings, self._take, holds="positions")
+        self._follow = follow
+        self._settings = dict(settings)
+        self.topic = CompactedTopic(NewTopic(topic, partitions, replication, dict(configs or {})), settings, self._take, holds="positions")
 
     async def start(self) -> None:
         """Create the topic when missing, read it to its end. Raises ServerError."""
-        await self._topic.start()
+        await self.topic.start(follow=self._follow)
 
     def _take(self, key: bytes, value: bytes | None) -> None:
         if value is None:
@@ -131,9 +146,12 @@ class TopicOffsetStore:
 
     async def get(self, connector: str, partition: Mapping[str, str]) -> Offset | None:
         """The position last put or read. Raises ServerError when it is not a JSON object."""
+        if self._follow:
+            await self.topic.read_to_end()
         data = self._offsets.get(_key(connector, partition))
-        if data is None:
-            return None
+        return None if data is None else self._offset(data)
+
+    def _offset(self, data: bytes) -> Offset | None:
         try:
             offset = orjson.loads(data)
         except orjson.JSONDecodeError as error:
@@ -144,17 +162,97 @@ class TopicOffsetStore:
 
     def _not_ours(self, cause: str) -> ServerError:
         return ServerError(
-            "a stored position cannot be understood", where=f"topic {self._topic.name}", cause=cause,
+            "a stored position cannot be understood", where=f"topic {self.topic.name}", cause=cause,
             hint="it was not written by Kafka Connect or pycdc: remove it with a tombstone to begin anew",
         )  # fmt: skip
 
     async def put(self, connector: str, partition: Mapping[str, str], offset: Offset | None) -> None:
         """Durable on return. Raises ServerError, retriable unless a person must mend it."""
-        key = _key(connector, partition)
+        await self.put_record(_key(connector, partition), offset)
+
+    async def put_record(self, key: bytes, offset: Offset | None) -> None:
+        """The same for a key as it stands in the topic."""
         value = None if offset is None else orjson.dumps(offset)
-        await self._topic.put(key, value)
-        self._take(key, value)
+        await self.topic.put(key, value)
+        if self._follow:
+            await self.topic.read_to_end()
+        else:
+            self._take(key, value)
+
+    async def of(self, connector: str) -> list[tuple[bytes, Partition, Offset]]:
+        """Key, partition and position of everything stored for a connector; only with `follow`. Raises ServerError."""
+        await self.topic.read_to_end()
+        found = []
+        for key, data in self._offsets.items():
+            named = _named(key)
+            offset = self._offset(data) if named is not None and named[0] == connector else None
+            if named is not None and offset is not None:
+                found.append((key, named[1], offset))
+        return found
 
     async def stop(self) -> None:
         """Every `put` that returned is durable, so nothing is waited for."""
-        await self._topic.stop()
+        await self.topic.stop()
+
+
+def _named(key: bytes) -> tuple[str, Partition] | None:
+    """Connector and partition; None for a key that is not Connect's."""
+    try:
+        found = orjson.loads(key)
+    except orjson.JSONDecodeError:
+        return None
+    match found:
+        case [str() as name, dict() | None as partition]:
+            return name, partition
+    return None
+
+
+class FencedOffsets:
+    """One task's way to a topic that several workers write: whoever took the task over last is the only one who still can.
+
+    Each position is a transaction under the task's own id. Starting such a producer ends those that have the same id
+    (KIP-98): their next `put` raises ProducerFenced, however long they slept.
+    """
+
+    def __init__(self, store: TopicOffsetStore, settings: Mapping[str, str], transactional_id: str) -> None:
+        """`store` has been started, with `follow`."""
+        self._store = store
+        self._id = transactional_id
+        self._options = admin_settings(settings)[0]
+        self._bootstrap = settings.get("bootstrap.servers", "")
+        self._producer: AIOKafkaProducer | None = None
+
+    async def start(self) -> None:
+        """From here on no other has it. Raises ServerError."""
+        self._producer = await started_producer({**self._options, "transactional_id": self._id}, self._bootstrap, _LIMIT)
+
+    async def get(self, connector: str, partition: Mapping[str, str]) -> Offset | None:
+        """What the former owner stored is there: its open transaction ended when we started."""
+        return await self._store.get(connector, partition)
+
+    async def put(self, connector: str, partition: Mapping[str, str], offset: Offset | None) -> None:
+        """Durable on return. Raises ProducerFenced when another has the task, and ServerError as the store."""
+        key, value = _key(connector, partition), None if offset is None else orjson.dumps(offset)
+        topic = self._store.topic
+        assert self._producer is not None
+        try:
+            async with asyncio.timeout(_LIMIT), self._producer.transaction():
+                sent = await self._producer.send(topic.name, value, key, partition=topic.partition_of(key))
+                # an error of the record itself would not fail the commit
+                await sent
+        except (kafka.KafkaError, TimeoutError) as error:
+            fault = refused(topic.name, error)
+            if isinstance(fault, ProducerFenced):
+                raise ProducerFenced(
+                    "another worker has this task", where=f"connector {connector}", cause=fault.cause, hint="nothing: it goes on there"
+                ) from None
+            raise topic.unwritten(error) from None
+
+    async def stop(self) -> None:
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await abandon(producer)
+
+
+#: Limit for storing one position, seconds.
+_LIMIT: Final = 60.0

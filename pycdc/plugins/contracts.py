@@ -139,6 +139,9 @@ class SourceContext(msgspec.Struct):
     #: Signals from the runtime's channels. The source takes them between transactions, and calls `task_done` when
     #: what they ask for is in the stored offset.
     signals: asyncio.Queue[Signal] = msgspec.field(default_factory=asyncio.Queue)
+    #: Whoever still reads in our name has lost this connector to us: `store_offset` fails for the other one, and what it
+    #: holds at the server may be ended.
+    takes_over: bool = False
 
 
 class Source(Protocol):

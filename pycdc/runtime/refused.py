@@ -59,8 +59,8 @@ class Policy(msgspec.Struct, frozen=True):
 class RefusedRecords:
     """One task's."""
 
-    def __init__(self, connector: str, policy: Policy, queue: DeadLetterQueue | None, metrics: SinkMetrics) -> None:
-        self._connector = connector
+    def __init__(self, connector: str, policy: Policy, queue: DeadLetterQueue | None, metrics: SinkMetrics, number: str = "0") -> None:
+        self._connector, self._number = connector, number
         self._policy = policy
         self._queue = queue
         self._metrics = metrics
@@ -111,7 +111,7 @@ class RefusedRecords:
         kind = "java.sql.SQLException" if failure.stage is Stage.TASK_PUT else _DATA_EXCEPTION
         values = {
             "topic": messages.topic, "partition": str(messages.partition), "offset": str(messages.offsets[index]),
-            "connector.name": self._connector, "task.id": "0", "stage": str(failure.stage), "class.name": failure.class_name,
+            "connector.name": self._connector, "task.id": self._number, "stage": str(failure.stage), "class.name": failure.class_name,
             "exception.class.name": kind, "exception.message": message, "exception.stacktrace": f"{kind}: {message}\n",
         }  # fmt: skip
         return [(_PREFIX + name, text.encode()) for name, text in values.items()]

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import structlog
 
-from pycdc.errors import BadRow, PycdcError, SinkError
+from pycdc.errors import BadRow, SinkError
 from pycdc.model.change import Changes
 from pycdc.model.envelope import CREATE, DELETE, HEADER_UNAVAILABLE, PLACEHOLDER, READ, UPDATE
 from pycdc.model.record import Header, Record
@@ -32,6 +32,7 @@ from pycdc.plan import Chain
 from pycdc.plugins.contracts import ChangeSink, Converter, PositionedSink, RowReader, Sink, SinkContext
 from pycdc.runtime.health import Health
 from pycdc.runtime.http import serving
+from pycdc.runtime.job import Job
 from pycdc.runtime.refused import Policy, RefusedRecords, Stage, StageError, at_stage, by_the_sink, place_of
 from pycdc.runtime.writes import Writes
 from pycdc.telemetry.metrics import SinkMetrics
@@ -80,8 +81,11 @@ class SinkTask:
 
     def __init__(
         self, plan_name: str, consumer: GroupConsumer, sink: Sink, steps: Steps, refused: RefusedRecords, health: Health, metrics: SinkMetrics,
+        number: str = "0",
     ) -> None:  # fmt: skip
-        self.name = plan_name
+        self.name, self._number = plan_name, number
+        #: Records taken since the task began, by topic.
+        self.topics: dict[str, int] = {}
         self._consumer = consumer
         self._sink = sink
         self._steps = steps
@@ -106,7 +110,7 @@ class SinkTask:
         """Until `stop` is set or a fault ends it (raised)."""
         try:
             await self._refused.start()
-            await self._sink.open(SinkContext(self.name, "0", self._consumer.topic_id, self._refused.tolerant))
+            await self._sink.open(SinkContext(self.name, self._number, self._consumer.topic_id, self._refused.tolerant))
             await self._consumer.start(self._revoked, self._positioned.claim if self._positioned is not None else None)
             self._health.delivering(snapshot=False)
             while not stop.is_set() and self._fault is None:
@@ -144,6 +148,7 @@ class SinkTask:
     async def _take(self, messages: Messages) -> None:
         if self._refused.wants_originals:
             self._originals.append(messages)
+        self.topics[messages.topic] = self.topics.get(messages.topic, 0) + len(messages)
         try:
             if self._columns is None or not self._columns.take(messages):
                 self._sink.put(self._records_of(messages))
@@ -336,11 +341,18 @@ def _headers(raw: Sequence[tuple[str, bytes | None]]) -> tuple[Header, ...]:
 
 async def run_sink(plan: SinkPlan, *, http: str | None, stop: asyncio.Event) -> None:
     """Run `plan` until `stop` is set or a fault ends it (PycdcError)."""
+    job = sink_job(plan)
+    async with serving(http, job.health, job.metrics):
+        await job.run(stop)
+
+
+def sink_job(plan: SinkPlan, number: int = 0) -> Job:
+    """The task `number` of a sink: a member of its group."""
     from pycdc.kafka.consumer import GroupConsumer
 
     health, metrics = Health(plan.name), SinkMetrics(plan.name)
     consumer = GroupConsumer(
-        plan.consumer, group=plan.group, topics=plan.topics, pattern=plan.topics_regex, client_id=f"connector-consumer-{plan.name}-0"
+        plan.consumer, group=plan.group, topics=plan.topics, pattern=plan.topics_regex, client_id=f"connector-consumer-{plan.name}-{number}"
     )
     links = [(plan.classes[f"transforms.{link.name}"], Chain([link])) for link in plan.transforms]
     header_class = plan.classes["header.converter"]
@@ -349,14 +361,12 @@ async def run_sink(plan: SinkPlan, *, http: str | None, stop: asyncio.Event) -> 
         plan.key_converter, plan.value_converter, links, plan.classes["key.converter"], plan.classes["value.converter"],
         plan.header_converter if looked_at else None, header_class,
     )  # fmt: skip
-    refused = RefusedRecords(plan.name, _policy(plan), _dead_letters(plan), metrics)
-    task = SinkTask(plan.name, consumer, plan.make_sink(), steps, refused, health, metrics)
-    async with serving(http, health, metrics):
-        try:
-            await task.run(stop)
-        except PycdcError as error:
-            health.failed(error)
-            raise
+    refused = RefusedRecords(plan.name, _policy(plan), _dead_letters(plan, number), metrics, str(number))
+    task = SinkTask(plan.name, consumer, plan.make_sink(), steps, refused, health, metrics, str(number))
+    return Job(
+        health, metrics, task.run, topics=lambda: task.topics, begun=lambda: health.is_ready,
+        position=lambda: (metrics.rows, metrics.flushes), behind=lambda: any(health.kafka_lag.values()),
+    )  # fmt: skip
 
 
 def _policy(plan: SinkPlan) -> Policy:
@@ -364,11 +374,11 @@ def _policy(plan: SinkPlan) -> Policy:
     return Policy(c.tolerance == "all", c.log_errors, c.dlq_headers)
 
 
-def _dead_letters(plan: SinkPlan) -> DeadLetterQueue | None:
+def _dead_letters(plan: SinkPlan, number: int) -> DeadLetterQueue | None:
     from pycdc.kafka.dead_letters import DeadLetterQueue
 
     if not plan.connector.dlq_topic:
         return None
     return DeadLetterQueue(
-        plan.connector.dlq_topic, plan.connector.dlq_replication, plan.producer, plan.admin, client_id=f"connector-dlq-producer-{plan.name}-0"
+        plan.connector.dlq_topic, plan.connector.dlq_replication, plan.producer, plan.admin, client_id=f"connector-dlq-producer-{plan.name}-{number}"
     )

@@ -26,6 +26,7 @@ from pycdc.plan.encoder import refuse
 from pycdc.plugins.contracts import Offset, Progress, Run, Signalled, Source, SourceContext
 from pycdc.runtime.health import Health
 from pycdc.runtime.http import serving
+from pycdc.runtime.job import Job
 from pycdc.runtime.observer import Observer
 from pycdc.runtime.signals import read_signals
 from pycdc.telemetry.metrics import SourceMetrics
@@ -59,6 +60,7 @@ class SourceTask:
         queue_bytes: int,
         flush_interval: float,
         progress: Progress | None = None,
+        takes_over: bool = False,
         on_batch: Callable[[SourceTask], None] = lambda _task: None,
     ) -> None:
         self.name = name
@@ -71,6 +73,7 @@ class SourceTask:
         self._queue_bytes = queue_bytes // 2
         self._flush_interval = flush_interval
         self.progress = progress or Progress()
+        self._takes_over = takes_over
         self._on_batch = on_batch
         self.encoder = encoder
         self.source: Source
@@ -119,7 +122,7 @@ class SourceTask:
         try:
             await self.sender.start()
             self._started = True
-            context = SourceContext(self.name, "0", self._load, self._put, self._settle, self.progress)
+            context = SourceContext(self.name, "0", self._load, self._put, self._settle, self.progress, takes_over=self._takes_over)
             await self.source.open(context)
             async with asyncio.TaskGroup() as group:
                 pump = group.create_task(self._pump())
@@ -288,7 +291,7 @@ def _first_fault(group: BaseExceptionGroup[BaseException]) -> BaseException:
     return group
 
 
-# ---- what `pycdc source` runs
+# ---- what `pycdc source` runs, and each source of a Connect worker
 
 
 async def run_source(
@@ -300,8 +303,6 @@ async def run_source(
     `show` is told the progress after every batch; without it a snapshot's progress is logged.
     """
     from pycdc.kafka.offsets import FileOffsetStore, TopicOffsetStore
-    from pycdc.kafka.producer import BatchSender
-    from pycdc.kafka.topics import Topics, parse_groups
 
     worker = plan.worker
     if offsets_file is not None:
@@ -311,6 +312,26 @@ async def run_source(
             plan.offset_topic or "", plan.admin, partitions=worker.offset_partitions,
             replication=worker.offset_replication, configs=plan.offset_topic_settings,
         )  # fmt: skip
+    job = source_job(plan, store, show=show)
+    async with serving(http, job.health, job.metrics):
+        try:
+            await store.start()
+            await job.run(stop)
+        except PycdcError as error:
+            job.health.failed(error)
+            raise
+        finally:
+            await store.stop()
+
+
+def source_job(plan: SourcePlan, store: OffsetStore, *, show: Callable[[Progress], None] | None = None, takes_over: bool = False) -> Job:
+    """The task of a source. `store` has been started when it runs, and is not stopped by it.
+
+    `takes_over`: see SourceContext.
+    """
+    from pycdc.kafka.producer import BatchSender
+    from pycdc.kafka.topics import Topics, parse_groups
+
     health = Health(plan.name)
     metrics = SourceMetrics(plan.name)
     source = plan.make_source()
@@ -322,20 +343,18 @@ async def run_source(
         lambda ledger: BatchSender(plan.producer, ledger, client_id=f"connector-producer-{plan.name}-0"),
         Topics(parse_groups(plan.topic_creation), plan.admin),
         queue_bytes=source.queue_bytes,
-        flush_interval=min(worker.flush_interval / 1000, _LONGEST_FLUSH),
+        flush_interval=min(plan.worker.flush_interval / 1000, _LONGEST_FLUSH),
         on_batch=Observer(health, metrics, show),
+        takes_over=takes_over,
     )
     metrics.queue_limit = source.queue_bytes
     metrics.server = source.partition.get("server", "")
-    async with serving(http, health, metrics):
-        try:
-            await store.start()
-            await task.run(stop)
-        except PycdcError as error:
-            health.failed(error)
-            raise
-        finally:
-            await store.stop()
+    p = task.progress
+    return Job(
+        health, metrics, task.run, topics=lambda: task.records_by_topic,
+        begun=lambda: p.phase != "starting" or bool(p.fault),
+        position=lambda: (p.read_lsn, p.rows_total, task.records), behind=lambda: p.server_lsn > p.read_lsn or p.phase == "snapshot",
+    )  # fmt: skip
 
 
 #: Positions are stored at least this often, seconds, whatever offset.flush.interval.ms says: a crash repeats

@@ -118,6 +118,12 @@ def connector(name: str, status: Status | None) -> Entry:
     return f"{_CONNECTOR}{name}".encode(), _told(status)
 
 
+def connector_of(key: bytes) -> str | None:
+    """Whose own state a record is; None for other records."""
+    text = key.decode(errors="replace")
+    return text.removeprefix(_CONNECTOR) if text.startswith(_CONNECTOR) else None
+
+
 def task(name: str, number: int, status: Status | None) -> Entry:
     """None: it is gone."""
     return f"{_TASK}{name}-{number}".encode(), _told(status)

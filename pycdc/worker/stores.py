@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
 from pycdc.kafka.compacted import CompactedTopic
 from pycdc.kafka.topics import NewTopic
@@ -11,15 +12,55 @@ from pycdc.worker.configs import Configs, Entry, Event
 from pycdc.worker.statuses import Status, Statuses, UsedTopic
 
 
+class Records(Protocol):
+    """Where a store keeps its records: a compacted topic, or the memory of a worker that is alone."""
+
+    async def start(self, *, follow: bool = False) -> None: ...
+
+    async def read_to_end(self) -> None: ...
+
+    async def put(self, key: bytes, value: bytes | None) -> None: ...
+
+    async def stop(self) -> None: ...
+
+
+#: Makes them for whoever is told of each record.
+MakeRecords = Callable[[Callable[[bytes, bytes | None], None]], Records]
+
+
+class InMemory:
+    """Records that end with the worker."""
+
+    def __init__(self, told: Callable[[bytes, bytes | None], None]) -> None:
+        self._told = told
+
+    async def start(self, *, follow: bool = False) -> None:
+        """Nothing was there before."""
+
+    async def read_to_end(self) -> None:
+        """All is known."""
+
+    async def put(self, key: bytes, value: bytes | None) -> None:
+        self._told(key, value)
+
+    async def stop(self) -> None:
+        """Nothing is open."""
+
+
+def topic(new: NewTopic, settings: Mapping[str, str], *, holds: str) -> MakeRecords:
+    """Records in a topic, made when it is missing. `settings`: Kafka's client properties."""
+    return lambda told: CompactedTopic(new, settings, told, holds=holds)
+
+
 class ConfigStore:
     """The config topic. It has one partition: its records have one order for all."""
 
-    def __init__(self, topic: str, settings: Mapping[str, str], told: Callable[[Event], None], *, replication: int = 3) -> None:
-        """`settings`: Kafka's client properties. `told` hears of what is written after the start, by whomever."""
+    def __init__(self, records: MakeRecords, told: Callable[[Event], None]) -> None:
+        """`told` hears of what is written after the start, by whomever."""
         self.configs = Configs()
         self._told = told
         self._started = False
-        self._topic = CompactedTopic(NewTopic(topic, 1, replication), settings, self._take, holds="connectors")
+        self._topic = records(self._take)
 
     async def start(self) -> None:
         """Afterwards `configs` has everything that was written before. Raises ServerError."""
@@ -48,11 +89,13 @@ class ConfigStore:
 class StatusStore:
     """The status topic. What this worker writes it knows at once."""
 
-    def __init__(self, topic: str, settings: Mapping[str, str], *, partitions: int = 5, replication: int = 3) -> None:
+    def __init__(self, records: MakeRecords, told: Callable[[str], None] = lambda _name: None) -> None:
+        """`told` hears the name of each connector whose own state was written."""
         self.known = Statuses()
+        self._told = told
         #: Ours that are known and have not come back yet: what comes before them is older.
         self._ahead: dict[bytes, list[bytes | None]] = {}
-        self._topic = CompactedTopic(NewTopic(topic, partitions, replication), settings, self._take, holds="states")
+        self._topic = records(self._take)
 
     async def start(self) -> None:
         """Raises ServerError."""
@@ -61,9 +104,15 @@ class StatusStore:
     def _take(self, key: bytes, value: bytes | None) -> None:
         ahead = self._ahead.get(key)
         if ahead is None:
-            self.known.take(key, value)
+            self._know(key, value)
         elif value == ahead[0]:
             self._came_back(key, ahead)
+
+    def _know(self, key: bytes, value: bytes | None) -> None:
+        self.known.take(key, value)
+        name = statuses.connector_of(key)
+        if name is not None:
+            self._told(name)
 
     def _came_back(self, key: bytes, ahead: list[bytes | None]) -> None:
         del ahead[0]
@@ -102,7 +151,7 @@ class StatusStore:
 
     async def _put(self, entry: Entry) -> None:
         key, value = entry
-        self.known.take(key, value)
+        self._know(key, value)
         self._ahead.setdefault(key, []).append(value)
         try:
             await self._topic.put(key, value)
