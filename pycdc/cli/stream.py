@@ -44,7 +44,7 @@ def source(
         from pycdc.plugins.join import load_source
 
         merged = layered(config_files, worker=worker, settings=set_values)
-        plan = load_source(merged, offsets_file=offsets_file is not None, checks=_kafka_checks())
+        plan = load_source(merged, offsets_file=offsets_file is not None, checks=kafka_checks())
         _begin(plan)
         from pycdc.cli.progress import snapshot_bar
         from pycdc.runtime.source_task import run_source
@@ -80,7 +80,7 @@ def sink(
         from pycdc.config.layers import layered
         from pycdc.plugins.join import load_sink
 
-        plan = load_sink(layered(config_files, worker=worker, settings=set_values), checks=_kafka_checks())
+        plan = load_sink(layered(config_files, worker=worker, settings=set_values), checks=kafka_checks())
         _begin(plan)
         from pycdc.runtime.sink_task import run_sink
 
@@ -148,7 +148,7 @@ def run(
     process.told(work, debug=logging.debug, as_json=logging.as_json)
 
 
-def _kafka_checks() -> ClientChecks:
+def kafka_checks() -> ClientChecks:
     """The Kafka room's word on client settings and topic creation groups, so that all faults come at once."""
     from pycdc.kafka.settings import admin_settings, consumer_settings, producer_settings
     from pycdc.kafka.topics import parse_groups

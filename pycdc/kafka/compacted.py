@@ -50,6 +50,8 @@ class CompactedTopic:
         self._told, self._holds = told, holds
         self._producer: AIOKafkaProducer | None = None
         self._consumer: AIOKafkaConsumer | None = None
+        #: Asks where the topic ends. Not the one that reads: on its connection a question waits behind the fetch under way.
+        self._asker: AIOKafkaConsumer | None = None
         self._parts: list[TopicPartition] = []
         self._following: asyncio.Task[None] | None = None
         self._moved = asyncio.Condition()
@@ -75,6 +77,8 @@ class CompactedTopic:
             await self._close_consumer()
             raise self._unread(error) from None
         if follow:
+            self._asker = AIOKafkaConsumer(enable_auto_commit=False, isolation_level="read_committed", **self._options())
+            await self._asker.start()
             self._following = asyncio.create_task(self._follow())
         else:
             await self._close_consumer()
@@ -119,10 +123,10 @@ class CompactedTopic:
 
     async def read_to_end(self) -> None:
         """Until everything that is there now has been told; only with `follow`. Raises ServerError."""
-        assert self._consumer is not None
+        assert self._asker is not None
         try:
             async with asyncio.timeout(_LIMIT):
-                ends = await self._consumer.end_offsets(self._parts)
+                ends = await self._asker.end_offsets(self._parts)
                 async with self._moved:
                     while not await self._has_reached(ends):
                         await self._moved.wait()
@@ -182,8 +186,9 @@ class CompactedTopic:
     # ---- the end
 
     async def _close_consumer(self) -> None:
-        consumer, self._consumer = self._consumer, None
-        if consumer is not None:
+        consumers = [c for c in (self._consumer, self._asker) if c is not None]
+        self._consumer = self._asker = None
+        for consumer in consumers:
             await consumer.stop()
 
     async def stop(self) -> None:

@@ -43,6 +43,8 @@ class Health:
     connector: str = ""
     status: Status = "starting"
     last_error: str = ""
+    #: Seconds for which a task that has work to do has not moved; 0 = it moves.
+    stalled: int = 0
     #: By table (source) or target table (sink).
     tables: dict[str, TableHealth] = field(default_factory=dict)
     #: Newest confirmed position, 0 = none, and WAL behind it in bytes.

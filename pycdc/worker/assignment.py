@@ -12,23 +12,19 @@ from typing import TypeVar
 T = TypeVar("T", bound=str)
 
 
-def deal(held: Mapping[str, Collection[T]], work: Collection[T]) -> dict[str, list[T]]:
+def deal(held: Mapping[str, Collection[T]], work: Collection[T], *, first: str = "") -> dict[str, list[T]]:
     """What each member has from now on.
 
     `held`: what each says that it runs; `work`: all there is to do. What two members run is left to the one that has less.
+    `first` comes before others that have as little.
     Behind as many meetings as it takes to give things up, no member has two more than another.
     """
     kept = _kept(held, work)
     running = {item for items in held.values() for item in items}
     for item in sorted(set(work) - running):
-        least = min(kept, key=lambda m: (len(kept[m]), m))
+        least = min(kept, key=lambda m: (len(kept[m]), m != first, m))
         kept[least].append(item)
     return {member: sorted(items) for member, items in kept.items()}
-
-
-def is_settled(held: Mapping[str, Collection[T]], work: Collection[T]) -> bool:
-    """Whether a meeting would change nothing."""
-    return {m: sorted(items) for m, items in held.items()} == deal(held, work)
 
 
 def _kept(held: Mapping[str, Collection[T]], work: Collection[T]) -> dict[str, list[T]]:

@@ -97,8 +97,9 @@ class Party:
 def dealt(about: Mapping[str, About], work: Collection[str], leader_url: str) -> dict[str, Assignment]:
     """Connectors and tasks each by themselves: a connector weighs nothing beside a task."""
     given: dict[str, list[str]] = {m: [] for m in about}
+    leader = next((m for m, a in about.items() if a.url == leader_url), "")
     for kind in (connectors_of, tasks_of):
-        for member, items in deal({m: kind(a.held) for m, a in about.items()}, kind(work)).items():
+        for member, items in deal({m: kind(a.held) for m, a in about.items()}, kind(work), first=leader).items():
             given[member] += items
     owners = {item: about[m].url for m, items in given.items() for item in items}
     workers = sorted(a.url for a in about.values())

@@ -61,7 +61,7 @@ class ConnectorLauncher:
         """Raises PycdcError."""
         from pycdc.plugins.join import load_sink, load_source
 
-        layered = self.layered(config)
+        layered = self.layered(name, config)
         if connector_class(config.get("connector.class", "")).kind == registry.SINK:
             from pycdc.runtime.sink_task import sink_job
 
@@ -77,12 +77,15 @@ class ConnectorLauncher:
         finally:
             await store.stop()
 
-    def layered(self, config: Mapping[str, str]) -> Layered:
-        """The worker's entries below the task's. A connector changes nothing that is the worker's alone."""
+    def layered(self, name: str, config: Mapping[str, str]) -> Layered:
+        """The worker's entries below the task's. A connector changes nothing that is the worker's alone, and is called as it
+        was created, whatever a PATCH has made of `name`.
+        """
         entries = {k: Entry(v, "the worker", Layer.WORKER) for k, v in self._worker.inherited.items()}
         for key, value in config.items():
             if key not in _OF_TASKS and (key.startswith(_OF_BOTH) or not _is_the_workers(key)):
                 entries[key] = Entry(value, "", Layer.CONFIG)
+        entries["name"] = Entry(name, "", Layer.CONFIG)
         return Layered(entries)
 
 

@@ -34,10 +34,9 @@ class SourceOffsets:
 
     def _store(self, topic: str) -> TopicOffsetStore:
         c = self._worker.config
-        own = {"topic", "partitions", "replication.factor", "file.filename"}
-        configs = {k: v for k, v in c.with_prefix("offset.storage.").items() if k not in own}
         return TopicOffsetStore(
-            topic, self._worker.kafka, partitions=c.offset_partitions, replication=c.offset_replication, configs=configs, follow=True
+            topic, self._worker.kafka, partitions=c.offset_partitions, replication=c.offset_replication, configs=c.storage("offset.storage."),
+            follow=True,
         )
 
     async def start(self) -> None:

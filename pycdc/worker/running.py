@@ -88,6 +88,11 @@ class _Held:
         except PycdcError as error:
             log.error("a state could not be stored", state=str(state), cause=error.cause or error.what)
 
+    async def say_again(self, trace: str | None) -> None:
+        """The same state, with or without trouble."""
+        if self.state is not None:
+            await self._say(self.state, trace)
+
     def wish(self, wish: Wish) -> None:
         """Takes effect by itself; nothing happens when it is the same."""
         if wish != self._wish:

@@ -130,6 +130,11 @@ class ConnectConfig(WorkerConfig):
             if getattr(self, key) and getattr(self, key) in [getattr(self, k) for k in others]:
                 faults.append(Fault(getattr(type(self), key).name, "is a topic that keeps something else, too", getattr(self, key)))
 
+    def storage(self, prefix: str) -> dict[str, str]:
+        """Settings of one of the worker's topics, beside those that say what it is (KIP-605)."""
+        own = ("topic", "partitions", "replication.factor", "file.filename")
+        return {k: v for k, v in self.with_prefix(prefix).items() if k not in own}
+
     def warnings(self) -> Iterator[str]:
         if self.rebalance < self.session:
             yield "rebalance.timeout.ms is less than session.timeout.ms: a meeting may end before all workers have come"
