@@ -248,6 +248,12 @@ class FencedOffsets:
                 ) from None
             raise topic.unwritten(error) from None
 
+    async def confirm(self, connector: str, partition: Mapping[str, str]) -> None:
+        """Raises ProducerFenced when another has the task: what is stored is stored again, which only its owner can."""
+        offset = await self.get(connector, partition)
+        if offset is not None:
+            await self.put(connector, partition, offset)
+
     async def stop(self) -> None:
         producer, self._producer = self._producer, None
         if producer is not None:

@@ -139,9 +139,9 @@ class SourceContext(msgspec.Struct):
     #: Signals from the runtime's channels. The source takes them between transactions, and calls `task_done` when
     #: what they ask for is in the stored offset.
     signals: asyncio.Queue[Signal] = msgspec.field(default_factory=asyncio.Queue)
-    #: Whoever still reads in our name has lost this connector to us: `store_offset` fails for the other one, and what it
-    #: holds at the server may be ended.
-    takes_over: bool = False
+    #: Where connectors move between workers: raises ProducerFenced when another one has this connector now. Behind it,
+    #: whoever still reads from the server in our name has lost it to us, and may be ended. None: nobody takes over.
+    confirm_owner: Callable[[], Awaitable[None]] | None = None
 
 
 class Source(Protocol):

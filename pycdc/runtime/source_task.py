@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+ConfirmOwner = Callable[[str, Mapping[str, str]], Awaitable[None]]
+
 #: How long an orderly stop may wait for acknowledgements: Docker kills after 10 s.
 _STOP_LIMIT = 6.0
 #: Pauses before the producer is rebuilt, seconds.
@@ -60,7 +62,7 @@ class SourceTask:
         queue_bytes: int,
         flush_interval: float,
         progress: Progress | None = None,
-        takes_over: bool = False,
+        confirm_owner: ConfirmOwner | None = None,
         on_batch: Callable[[SourceTask], None] = lambda _task: None,
     ) -> None:
         self.name = name
@@ -73,7 +75,7 @@ class SourceTask:
         self._queue_bytes = queue_bytes // 2
         self._flush_interval = flush_interval
         self.progress = progress or Progress()
-        self._takes_over = takes_over
+        self._confirm_owner = confirm_owner
         self._on_batch = on_batch
         self.encoder = encoder
         self.source: Source
@@ -122,7 +124,7 @@ class SourceTask:
         try:
             await self.sender.start()
             self._started = True
-            context = SourceContext(self.name, "0", self._load, self._put, self._settle, self.progress, takes_over=self._takes_over)
+            context = SourceContext(self.name, "0", self._load, self._put, self._settle, self.progress, confirm_owner=self._owner_of(self.source))
             await self.source.open(context)
             async with asyncio.TaskGroup() as group:
                 pump = group.create_task(self._pump())
@@ -182,6 +184,10 @@ class SourceTask:
                     await close()
             except (TimeoutError, PycdcError) as error:
                 log.warning("closing took too long or failed", cause=str(error))
+
+    def _owner_of(self, source: Source) -> Callable[[], Awaitable[None]] | None:
+        confirm = self._confirm_owner
+        return None if confirm is None else lambda: confirm(self.name, source.partition)
 
     # ---- offsets
 
@@ -324,10 +330,10 @@ async def run_source(
             await store.stop()
 
 
-def source_job(plan: SourcePlan, store: OffsetStore, *, show: Callable[[Progress], None] | None = None, takes_over: bool = False) -> Job:
+def source_job(plan: SourcePlan, store: OffsetStore, *, show: Callable[[Progress], None] | None = None, confirm_owner: ConfirmOwner | None = None) -> Job:
     """The task of a source. `store` has been started when it runs, and is not stopped by it.
 
-    `takes_over`: see SourceContext.
+    `confirm_owner`: see SourceContext; given the connector's name and its partition.
     """
     from pycdc.kafka.producer import BatchSender
     from pycdc.kafka.topics import Topics, parse_groups
@@ -345,7 +351,7 @@ def source_job(plan: SourcePlan, store: OffsetStore, *, show: Callable[[Progress
         queue_bytes=source.queue_bytes,
         flush_interval=min(plan.worker.flush_interval / 1000, _LONGEST_FLUSH),
         on_batch=Observer(health, metrics, show),
-        takes_over=takes_over,
+        confirm_owner=confirm_owner,
     )
     metrics.queue_limit = source.queue_bytes
     metrics.server = source.partition.get("server", "")

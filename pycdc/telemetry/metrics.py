@@ -9,7 +9,7 @@ same event loop as the task. Knows nothing of the rest of pycdc.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -17,6 +17,7 @@ from pycdc.telemetry.statistics import Statistics
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
+    from prometheus_client.registry import Collector
 
 
 @dataclass(slots=True)
@@ -25,6 +26,8 @@ class SourceMetrics:
 
     #: Connector's name, and Debezium's label `name` (topic.prefix).
     connector: str
+    #: Told only where a process runs several.
+    task: str = ""
     server: str = ""
     plugin: str = "postgres"
     #: Labels that the user adds to Debezium's metrics (custom.metric.tags).
@@ -97,6 +100,7 @@ class SinkMetrics:
     """What a sink task counts. Sizes are bytes, times ms."""
 
     connector: str
+    task: str = ""
     rows: int = 0
     bytes: int = 0
     batches: int = 0
@@ -201,12 +205,14 @@ _SINK_GAUGES: Final = (
 class Exposition:
     """The text that `/metrics` answers, over the given tasks' numbers and the process's own."""
 
-    def __init__(self, *tasks: SourceMetrics | SinkMetrics) -> None:
+    def __init__(self, *tasks: SourceMetrics | SinkMetrics, collectors: Sequence[Collector] = ()) -> None:
+        """`collectors` add metrics of their own."""
         from prometheus_client import CollectorRegistry, ProcessCollector
 
         self.tasks = list(tasks)
         self._registry = CollectorRegistry()
-        self._registry.register(self)
+        for collector in (self, *collectors):
+            self._registry.register(collector)
         ProcessCollector(registry=self._registry)
 
     def text(self) -> tuple[bytes, str]:
@@ -235,12 +241,21 @@ def _families(
 ) -> Iterator[Metric]:
     from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
+    labels = _labels(tasks)
     for family, rows in ((CounterMetricFamily, counters), (GaugeMetricFamily, gauges)):
         for name, attribute, text in rows:
-            metric = family(name, text, labels=("connector",))
+            metric = family(name, text, labels=labels)
             for task in tasks:
-                metric.add_metric((task.connector,), getattr(task, attribute))
+                metric.add_metric(_values(task, labels), getattr(task, attribute))
             yield metric
+
+
+def _labels(tasks: Sequence[SourceMetrics | SinkMetrics]) -> tuple[str, ...]:
+    return ("connector", "task") if any(t.task for t in tasks) else ("connector",)
+
+
+def _values(task: SourceMetrics | SinkMetrics, labels: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(getattr(task, label) for label in labels)
 
 
 def _debezium(sources: list[SourceMetrics]) -> Iterator[Metric]:
@@ -285,20 +300,20 @@ def _debezium(sources: list[SourceMetrics]) -> Iterator[Metric]:
 def _lag(sinks: list[SinkMetrics]) -> Metric:
     from prometheus_client.core import GaugeMetricFamily
 
-    metric = GaugeMetricFamily(
-        "pycdc_sink_lag_records", "Records of the topic behind what is committed.", labels=("connector", "topic")
-    )
+    labels = _labels(sinks)
+    metric = GaugeMetricFamily("pycdc_sink_lag_records", "Records of the topic behind what is committed.", labels=(*labels, "topic"))
     for s in sinks:
         for topic, lag in s.lag_by_topic.items():
-            metric.add_metric((s.connector, topic), lag)
+            metric.add_metric((*_values(s, labels), topic), lag)
     return metric
 
 
 def _written(sinks: list[SinkMetrics]) -> Metric:
     from prometheus_client.core import CounterMetricFamily
 
-    metric = CounterMetricFamily("pycdc_sink_table_rows", "Rows written and deleted in a table.", labels=("connector", "table"))
+    labels = _labels(sinks)
+    metric = CounterMetricFamily("pycdc_sink_table_rows", "Rows written and deleted in a table.", labels=(*labels, "table"))
     for s in sinks:
         for table, rows in s.written_by_table.items():
-            metric.add_metric((s.connector, table), rows)
+            metric.add_metric((*_values(s, labels), table), rows)
     return metric

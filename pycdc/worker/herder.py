@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Mapping
 from typing import Final
 
@@ -73,6 +74,8 @@ class Herder:
         self._writing = asyncio.Lock()
         self._loop: asyncio.Task[None] | None = None
         self.rebalances = 0
+        #: When the group met last, seconds (monotonic); 0 = never.
+        self.met_at = 0.0
 
     # ---- life
 
@@ -121,7 +124,7 @@ class Herder:
     def _placed(self, place: Place) -> None:
         first = not self._place.leads
         self._place = place
-        self.rebalances += 1
+        self.rebalances, self.met_at = self.rebalances + 1, time.monotonic()
         log.info("the group has met", generation=place.generation, leads=place.leads, items=len(place.assignment.items), workers=len(place.assignment.workers))
         if place.leads and first:
             self._to_lead.update(self.configs.connectors)

@@ -65,7 +65,9 @@ class ConnectorLauncher:
         if connector_class(config.get("connector.class", "")).kind == registry.SINK:
             from pycdc.runtime.sink_task import sink_job
 
-            yield sink_job(load_sink(layered, checks=self._checks), number)
+            sink = sink_job(load_sink(layered, checks=self._checks), number)
+            sink.metrics.task = str(number)
+            yield sink
             return
         from pycdc.runtime.source_task import source_job
 
@@ -73,7 +75,9 @@ class ConnectorLauncher:
         store = await self._offsets.for_task(name, number, config)
         try:
             await store.start()
-            yield source_job(plan, store, takes_over=True)
+            source = source_job(plan, store, confirm_owner=store.confirm)
+            source.metrics.task = str(number)
+            yield source
         finally:
             await store.stop()
 

@@ -13,7 +13,7 @@ import orjson
 
 from pycdc.errors import PycdcError
 from pycdc.kafka.group_offsets import GroupOffsets, Place
-from pycdc.kafka.offsets import FencedOffsets, OffsetStore, TopicOffsetStore
+from pycdc.kafka.offsets import FencedOffsets, TopicOffsetStore
 from pycdc.model.javahash import map_order
 from pycdc.plugins.contracts import Offset
 from pycdc.worker.requests import PartitionOffset, RequestError
@@ -58,7 +58,7 @@ class SourceOffsets:
             self._own[topic] = store
         return self._own[topic]
 
-    async def for_task(self, name: str, number: int, config: Mapping[str, str]) -> OffsetStore:
+    async def for_task(self, name: str, number: int, config: Mapping[str, str]) -> FencedOffsets:
         """A task's own way there: whoever had it before us cannot store any more. To be started. Raises ServerError."""
         task = f"{self._worker.config.group_id}-{name}-{number}"
         return FencedOffsets(await self.store_of(config), self._worker.kafka, task)

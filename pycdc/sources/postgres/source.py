@@ -40,7 +40,7 @@ from pycdc.postgres.identity import set_identities
 from pycdc.postgres.publication import add_tables_statement, ensure_publication, unpublished
 from pycdc.postgres.replication import ReplicationConnection, SystemIdentity
 from pycdc.postgres.session import ConnectionSettings, connect, translate
-from pycdc.postgres.slot import SlotInfo, drop_slot, require_covers, require_usable, slot_info
+from pycdc.postgres.slot import SlotInfo, drop_slot, end_former_reader, require_covers, require_usable, slot_info
 from pycdc.sources.postgres import setup
 from pycdc.sources.postgres.config import PostgresSourceConfig
 from pycdc.sources.postgres.notifier import Notifier
@@ -444,6 +444,9 @@ class PostgresSource:
                 await self._connected.start(s.slot, lsn, [s.publication], messages=True, extra=extra)
                 break
             except SlotBusy as error:
+                if attempt == 0 and self._context.confirm_owner is not None:
+                    await self._context.confirm_owner()
+                    await end_former_reader(self._connection, s.slot)
                 if attempt == s.slot_retries:
                     error.retriable = False
                     raise

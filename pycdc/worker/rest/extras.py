@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from pycdc.runtime.http import report
+from pycdc.worker.metrics import WorkerMetrics
 from pycdc.worker.running import RunningTask
 from pycdc.worker.statuses import State
 
@@ -32,7 +33,7 @@ def extras(herder: Herder, stage: Callable[[], str]) -> dict[str, Callable[[], _
     def cdc() -> _Answer:
         return _cdc(herder, stage())
 
-    return {"live": live, "ready": ready, "cdc": cdc}
+    return {"live": live, "ready": ready, "cdc": cdc, "metrics": WorkerMetrics(herder).text}
 
 
 def jobs(herder: Herder) -> list[Job]:
