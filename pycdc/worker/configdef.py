@@ -26,9 +26,8 @@ def _entry(fact: Fact, texts: Mapping[str, str | None], classes: Classes) -> Ent
     errors: list[str] = []
     value: Value = None
     if fact.name in texts or not fact.required:
-        text = texts[fact.name] if fact.name in texts else fact.default
         try:
-            value = parse(fact.name, text, fact.type, classes)
+            value = parse(fact.name, texts.get(fact.name, fact.default), fact.type, classes)
         except Invalid as error:
             errors.append(str(error))
     else:

@@ -105,12 +105,14 @@ def _required(_: str, value: str | None, __: _Texts) -> Iterator[str]:
         yield "A value is required"
 
 
-def _shaped(shape: re.Pattern[str]) -> _Rule:
-    def check(_: str, value: str | None, __: _Texts) -> Iterator[str]:
-        if value and not shape.fullmatch(value):
-            yield f"{value} {_CHARACTERS}"
+def _topic(_: str, value: str | None, __: _Texts) -> Iterator[str]:
+    if value is not None and not _TOPIC.fullmatch(value):
+        yield f"{value} {_CHARACTERS}"
 
-    return check
+
+def _host(_: str, value: str | None, __: _Texts) -> Iterator[str]:
+    if value and value.strip() and not _HOST.fullmatch(value):
+        yield f"{value} {_CHARACTERS}"
 
 
 def _patterns(_: str, value: str | None, __: _Texts) -> Iterator[str]:
@@ -186,7 +188,7 @@ _RULES: Final[Mapping[str, _Rule]] = {
     "natural-integer": _numeric("INT", "An non-negative integer is expected", 0),
     "positive-long": _numeric("LONG", "A positive, non-zero long value is expected", 1),
     "natural-long": _numeric("LONG", "A non-negative long value is expected", 0),
-    "topic": _shaped(_TOPIC), "host": _shaped(_HOST), "patterns": _patterns, "instead-of": _instead_of, "slot": _slot,
+    "topic": _topic, "host": _host, "patterns": _patterns, "instead-of": _instead_of, "slot": _slot,
     "key-columns": _listed(_KEY_COLUMNS, ";", "table:column,column"), "identities": _listed(_IDENTITY, ",", "table:identity"),
     "operations": _operations, "queue": _queue, "pairs": _pairs, "notified": _notified, "single": _single, "custom": _custom,
 }  # fmt: skip
