@@ -71,8 +71,6 @@ def differences(step: Step, status: int, body: Any) -> list[str]:
 def _differ(theirs: Any, ours: Any, at: str, key: str) -> Iterator[str]:
     if key in FREE:
         return
-    if key == "groups":
-        theirs, ours = sorted(theirs), sorted(ours)
     if isinstance(theirs, dict) and isinstance(ours, dict):
         for k in {*theirs, *ours} - FREE:
             if k in theirs and k in ours:
