@@ -5,7 +5,7 @@ Source: ConnectorConfig.enrich of Kafka Connect 4.1.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import msgspec
@@ -56,13 +56,13 @@ class Step(msgspec.Struct, frozen=True):
             yield _fact("negate", "BOOLEAN", default="false", doc="Apply where the predicate does not hold.")
             yield _fact("predicate", "STRING", doc="Name of the predicate that chooses the records.")
 
-    def check(self, entries: Mapping[str, Entry], texts: Mapping[str, str | None], implements: Callable[[str, str], bool]) -> None:
+    def check(self, entries: Mapping[str, Entry], texts: Mapping[str, str | None]) -> None:
         """Tells what is wrong with the class."""
         entry = entries[f"{self.prefix}type"]
         negate, predicate = f"{self.prefix}negate", f"{self.prefix}predicate"
         if self.key == "transforms" and negate in texts and predicate not in texts:
             entry.errors.append(f"Config '{negate}' was provided but there is no config '{predicate}' defining a predicate to be negated.")
-        elif isinstance(entry.parsed, str) and not implements(entry.parsed, KINDS[self.key][0]):
+        elif isinstance(entry.parsed, str) and self.plugin is None:
             entry.errors.append(does_not_implement(entry.parsed, self.interface))
 
 
@@ -73,7 +73,7 @@ def steps(texts: Mapping[str, str | None]) -> list[Step]:
         aliases = parse(key, texts.get(key), "LIST")
         for alias in dict.fromkeys(aliases if isinstance(aliases, tuple) else ()):
             prefix = f"{key}.{alias}."
-            found.append(Step(key, prefix, plugins.named(texts.get(f"{prefix}type") or "", plugins.all_of(kind))))
+            found.append(Step(key, prefix, plugins.of_kind(texts.get(f"{prefix}type") or "", kind)))
     return found
 
 

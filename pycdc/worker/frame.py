@@ -71,7 +71,7 @@ def frame(plugin: Plugin, texts: Texts, worker: Worker) -> Frame:
     keys = (*definitions.framework(plugin.type, _defaults(plugin, texts, worker)), *(fact for step in steps for fact in step.facts()))
     entries = configdef.entries(keys, texts, _class_named)
     for step in steps:
-        step.check(entries, texts, _implements)
+        step.check(entries, texts)
         if step.plugin is not None:
             faults.add(entries, step.plugin, texts, step.prefix)
         _recommend(entries[f"{step.prefix}type"], chain.KINDS[step.key][0])
@@ -107,21 +107,17 @@ def _under(prefix: str, entry: Entry) -> Entry:
 
 
 def _class_named(name: str) -> str | None:
-    """Classes of Java itself exist wherever the original runs; `module:Class` is Python's."""
-    found = plugins.named(name, plugins.all_of())
-    return found.name if found else name if name.startswith("java.") or ":" in name else None
-
-
-def _implements(name: str, kind: str) -> bool:
-    return ":" in name or any(p.name == name for p in plugins.all_of(kind))
+    """Classes of Java itself exist wherever the original runs."""
+    found = plugins.named(name, plugins.all_of()) or plugins.of_kind(name, plugins.CONVERTER)
+    return found.name if found else name if name.startswith("java.") else None
 
 
 def _defaults(plugin: Plugin, texts: Texts, worker: Worker) -> dict[str, str | None]:
     found: dict[str, str | None] = {"connector.plugin.version": plugin.version}
     for key, (kind, _, _) in CONVERTERS.items():
-        default = plugins.named(worker.converters[key], plugins.all_of(kind))
+        default = plugins.of_kind(worker.converters[key], kind)
         given = texts.get(key)
-        used = default if given is None else plugins.named(given, plugins.all_of(kind))
+        used = default if given is None else plugins.of_kind(given, kind)
         found[key] = default.name if default else worker.converters[key]
         found[f"{key}.plugin.version"] = used.version if used else None
     return found
@@ -129,10 +125,11 @@ def _defaults(plugin: Plugin, texts: Texts, worker: Worker) -> dict[str, str | N
 
 def _check_converter(entries: Mapping[str, Entry], key: str, kind: str, interface: str) -> None:
     entry = entries[key]
-    if isinstance(entry.parsed, str) and not _implements(entry.parsed, kind):
+    plugin = plugins.of_kind(entry.parsed, kind) if isinstance(entry.parsed, str) else None
+    if isinstance(entry.parsed, str) and plugin is None:
         entry.errors.append(chain.does_not_implement(entry.parsed, interface))
     _recommend(entry, kind)
-    _check_version(entries[f"{key}.plugin.version"], next((p for p in plugins.all_of(kind) if p.name == entry.parsed), None))
+    _check_version(entries[f"{key}.plugin.version"], plugin)
 
 
 def _recommend(entry: Entry, kind: str) -> None:

@@ -10,6 +10,7 @@ Source: GET /connector-plugins and /connector-plugins/{plugin}/config of Kafka C
 from __future__ import annotations
 
 import builtins
+import re
 from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib.metadata import PackageNotFoundError
@@ -18,6 +19,7 @@ from typing import Any, Final
 
 import msgspec
 
+from pycdc.config.definition import ConfigDef
 from pycdc.plugins import registry
 from pycdc.worker import definitions
 from pycdc.worker.forms import Fact
@@ -62,9 +64,12 @@ class Plugin(msgspec.Struct, frozen=True):
     def load(self) -> builtins.type[Any]:
         """Raises RequestError."""
         try:
-            return registry.load(self.kind, self.name)
+            found = registry.load(self.kind, self.name)
         except registry.UnknownClass as error:
-            raise RequestError(500, f"{self.name} {error}") from None
+            raise RequestError(400, f"{self.name} {error}") from None
+        if not _has_keys(found):
+            raise RequestError(400, f"{self.name} is no {self.type}: it has no ConfigDef")
+        return found
 
 
 def listed(*, connectors_only: bool) -> list[dict[str, str]]:
@@ -94,7 +99,7 @@ def definition(plugin_name: str, version: str | None = None) -> list[dict[str, o
 def connector(name: str) -> Plugin:
     """The connector that `connector.class` names. Raises RequestError, 400 for an unknown one."""
     known = connectors()
-    found = [p for p in known if p.name == name.strip()] or [p for p in known if name.strip() in _short(p.name)]
+    found = [p for p in known if p.name == name.strip()] or [p for p in known if name.strip() in _short(p.name)] or _python(name, _CONNECTORS)
     if len(found) == 1:
         return found[0]
     # one that does not run by this name is not told to be right
@@ -105,8 +110,13 @@ def connector(name: str) -> Plugin:
     )
 
 
-def connectors() -> list[Plugin]:
+def connectors() -> tuple[Plugin, ...]:
     return all_of(*_CONNECTORS)
+
+
+def of_kind(name: str, kind: str) -> Plugin | None:
+    """The one of Connect's `kind` that `name` means, also `module:Class`."""
+    return named(name, all_of(kind)) or next(iter(_python(name, (kind,))), None)
 
 
 def named(name: str, among: Iterable[Plugin]) -> Plugin | None:
@@ -143,9 +153,29 @@ def _version(name: str) -> str:
         return "undefined"
 
 
-def all_of(*kinds: str) -> list[Plugin]:
-    """Those of the named ones of Connect's kinds, of all when none is named."""
-    return [Plugin(name, kind) for kind in kinds or _TYPES for name in sorted(_names(kind))]
+@cache
+def all_of(*kinds: str) -> tuple[Plugin, ...]:
+    """Those of the named ones of Connect's kinds, of all when none is named. What is installed stays while a worker runs."""
+    return tuple(Plugin(name, kind) for kind in kinds or _TYPES for name in sorted(_names(kind)))
+
+
+def _python(name: str, kinds: Iterable[str]) -> list[Plugin]:
+    """A class by its place, `module:Class`, if it is there and of that kind."""
+    if not re.fullmatch(r"[\w.]+:\w+", name.strip()):
+        return []
+    return [Plugin(name.strip(), kind) for kind in kinds if _loads(name.strip(), kind)]
+
+
+def _loads(name: str, kind: str) -> bool:
+    try:
+        return _has_keys(registry.load(_TYPES[kind], name))
+    except registry.UnknownClass:
+        return False
+
+
+def _has_keys(found: type[Any]) -> bool:
+    config = getattr(found, "config", None)
+    return isinstance(config, type) and issubclass(config, ConfigDef)
 
 
 def _names(kind: str) -> Iterator[str]:
@@ -159,13 +189,7 @@ def _names(kind: str) -> Iterator[str]:
 
 def _is_of(name: str, kind: str) -> bool:
     """Third parties' sources and sinks come by one group of entry points; the class tells which it is."""
-    if kind not in _CONNECTORS or name in registry.TABLE[_TYPES[kind]]:
-        return True
-    try:
-        registry.load(_TYPES[kind], name)
-    except registry.UnknownClass:
-        return False
-    return True
+    return kind not in _CONNECTORS or name in registry.TABLE[_TYPES[kind]] or _loads(name, kind)
 
 
 def _short(name: str) -> set[str]:

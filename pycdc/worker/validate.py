@@ -65,10 +65,9 @@ async def checked(config: Mapping[str, str | None], worker: Worker) -> Form:
     texts: Texts = {key: None if text is None else resolution.texts[key] for key, text in config.items()}
     plugin = plugins.connector(str(texts[_CLASS]))
     around = frame(plugin, texts, worker)
-    unknown = _nulls(around, texts)
     facts = definitions.of(plugin.load(), plugin.name, plugin.type)
     own = await _own(plugin, facts, texts)
-    entries = [*unknown, *(around.entries | own).values(), *_clients(plugin, texts, worker)]
+    entries = [*_nulls(around, own, texts), *(around.entries | own).values(), *_clients(plugin, texts, worker)]
     converters = [entry for key in CONVERTERS for entry in converter_entries(key, around, texts)]
     groups = groups_of((*around.facts, *facts, *(e.fact for e in converters if e.fact is not None)))
     form = Form(written, groups, [*entries, *converters])
@@ -86,13 +85,13 @@ def _same(*names: str) -> bool:
     return None not in found and len({*found}) == 1
 
 
-def _nulls(around: Frame, texts: Texts) -> list[Entry]:
-    """Tells of keys without a value; of those that Connect does not know, an entry of their own."""
+def _nulls(around: Frame, own: Mapping[str, Entry], texts: Texts) -> list[Entry]:
+    """Tells of Connect's keys without a value, and of keys that nobody knows; the connector tells of its own."""
     unknown = []
     for key in (k for k, text in texts.items() if text is None):
         if key in around.entries:
             around.entries[key].errors.append(_NULL)
-        else:
+        elif key not in own:
             unknown.append(Entry(fact=None, name=key, errors=[_NULL]))
     return unknown
 
