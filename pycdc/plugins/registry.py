@@ -1,9 +1,10 @@
 """Class names -> classes, imported when they are used.
 
 A connector, converter, transform or predicate is found by its original's full name, by that name's last
-part where it is unique (as Connect's plugin aliases, which may end without `Connector`), by a short native name, or through an entry point of
-the groups `pycdc.connectors`, `.converters`, `.transforms`, `.predicates` and `.custom_converters`, or as
-`module:Class`. Nothing is imported to list names: start-up pays only for what the configuration names.
+part where it is unique, with or without `Connector` or `Converter` behind it (as Connect's plugin aliases), by a
+short native name, or through an entry point of the groups `pycdc.connectors`, `.converters`, `.transforms`,
+`.predicates` and `.custom_converters`, or as `module:Class`. Nothing is imported to list names: start-up pays only
+for what the configuration names.
 """
 
 from __future__ import annotations

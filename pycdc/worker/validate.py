@@ -16,7 +16,7 @@ from typing import Final
 from pycdc.config.definition import ConfigDef
 from pycdc.config.late import Resolution
 from pycdc.config.layers import Layered
-from pycdc.errors import ConfigError, Fault
+from pycdc.errors import ConfigError, Fault, PycdcError
 from pycdc.plugins import join
 from pycdc.plugins.contracts import Checked
 from pycdc.worker import configdef, definitions, faults, fields, overrides, plugins
@@ -66,8 +66,16 @@ async def checked(config: Mapping[str, str | None], worker: Worker) -> Form:
     plugin = plugins.connector(str(texts[_CLASS]))
     around = frame(plugin, texts, worker)
     facts = definitions.of(plugin.load(), plugin.name, plugin.type)
-    own = await _own(plugin, facts, texts)
-    entries = [*_nulls(around, own, texts), *(around.entries | own).values(), *_clients(plugin, texts, worker)]
+    settings, found = faults.settings_of(plugin, texts)
+    own = _own(plugin, facts, {**texts, **settings.raw})  # what older releases called otherwise is taken, see plugins.legacy
+    known = around.entries | own
+    if plugin.name not in definitions.TABLES:
+        for fault in found:
+            faults.tell(known, fault)
+    if not any(entry.errors for entry in own.values()):
+        for key, why in (await _trial(plugin, settings, found)).items():
+            known.get(key, known[_CLASS]).errors.append(why)
+    entries = [*_nulls(around, own, texts), *known.values(), *_clients(plugin, texts, worker)]
     converters = [entry for key in CONVERTERS for entry in converter_entries(key, around, texts)]
     groups = groups_of((*around.facts, *facts, *(e.fact for e in converters if e.fact is not None)))
     form = Form(written, groups, [*entries, *converters])
@@ -96,27 +104,25 @@ def _nulls(around: Frame, own: Mapping[str, Entry], texts: Texts) -> list[Entry]
     return unknown
 
 
-async def _own(plugin: Plugin, facts: tuple[Fact, ...], texts: Texts) -> dict[str, Entry]:
+def _own(plugin: Plugin, facts: tuple[Fact, ...], texts: Texts) -> dict[str, Entry]:
     """The connector's own keys."""
-    settings, found = faults.settings_of(plugin, texts)
     if plugin.name == definitions.POSTGRES:
-        # what older releases called otherwise is taken, see plugins.legacy
-        entries = fields.entries(facts, {**texts, **settings.raw})
-    else:
-        entries = configdef.entries(facts, texts)
-        if plugin.name not in definitions.TABLES:
-            for fault in found:
-                faults.tell(entries, fault)
+        return fields.entries(facts, texts)
+    return configdef.entries(facts, texts)
+
+
+async def _trial(plugin: Plugin, settings: ConfigDef, found: list[Fault]) -> Mapping[str, str]:
+    """What is wrong with the connector's connection, by key; of the class, when it does not say."""
     source = plugin.load()
-    if isinstance(source, Checked) and not any(e.errors for e in entries.values()):
-        for key, why in (await _check(source, settings, found)).items():
-            entries[key].errors.append(why)
-    return entries
-
-
-async def _check(source: Checked, settings: ConfigDef, found: list[Fault]) -> Mapping[str, str]:
-    async with asyncio.timeout(_PATIENCE):
-        return await source.check_connection(settings, found)
+    if not isinstance(source, Checked):
+        return {}
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            return await source.check_connection(settings, found)
+    except TimeoutError:
+        return {_CLASS: f"Connection validation timed out after {_PATIENCE:.0f} s"}
+    except PycdcError as error:
+        return {_CLASS: " ".join(str(error).split())}
 
 
 def _clients(plugin: Plugin, texts: Texts, worker: Worker) -> list[Entry]:

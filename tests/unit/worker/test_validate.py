@@ -3,14 +3,17 @@
 import asyncio
 import json
 from collections.abc import Mapping
+from importlib.metadata import EntryPoint, version
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rest_equal import Step, differences, steps
 
-from pycdc.errors import ConfigError
+from pycdc.config.definition import ConfigDef, Property, integer, password, text
+from pycdc.errors import ConfigError, Fault, ServerError
 from pycdc.sources.postgres import PostgresSource
+from pycdc.worker import plugins
 from pycdc.worker.requests import RequestError
 from pycdc.worker.validate import Worker, checked, errors_text, named, validate
 
@@ -247,6 +250,75 @@ def test_control_characters_of_a_name_are_told() -> None:
     assert errors(form) == {
         "name": ["Invalid value a\n2\x7f for configuration name: String may not contain control sequences but had the following ASCII chars: 10, 127"]
     }
+
+
+# ---- a class of someone else's
+
+
+class TheirConfig(ConfigDef):
+    place = Property[str]("place", text(), required=True, doc="Where.", group="Theirs")
+    secret = Property[str | None]("secret", password(), doc="Key of the place.")
+    size = Property[int]("size", integer(1), default=7, doc="How much.")
+
+    def check(self, faults):
+        if self.place == "nowhere":
+            faults.append(Fault("place.*", "is no place"))
+
+
+class TheirSource:
+    config = TheirConfig
+
+    @classmethod
+    async def check_connection(cls, settings, faults):
+        if settings.place == "far":
+            raise ServerError("It is too far", hint="go")
+        return {"size": "is too large"} if settings.size > 100 else {}
+
+    async def read(self): ...
+
+
+@pytest.fixture
+def theirs(monkeypatch: pytest.MonkeyPatch):
+    point = EntryPoint("example.Their", f"{__name__}:TheirSource", "pycdc.connectors")
+    monkeypatch.setattr("pycdc.plugins.registry.entry_points", lambda group: [point] if group == point.group else [])
+    plugins.all_of.cache_clear()
+    yield {"name": "three", "connector.class": "example.Their", "place": "here", "secret": "s"}
+    plugins.all_of.cache_clear()
+
+
+def test_their_class_is_listed_by_what_it_is(theirs) -> None:
+    listed = [p for p in plugins.listed(connectors_only=True) if p["class"] == "example.Their"]
+    assert listed == [{"class": "example.Their", "type": "source", "version": version("pycdc")}]
+    assert plugins.definition("example.Their")[0] == {
+        "name": "place", "type": "STRING", "required": True, "default_value": None, "importance": "MEDIUM", "documentation": "Where.",
+        "group": "Theirs", "width": "NONE", "display_name": "place", "dependents": [], "order": -1,
+    }  # fmt: skip
+
+
+def test_their_form(theirs) -> None:
+    form = validated("Their", theirs)
+    assert not errors(form)
+    assert form.groups[-1] == "Theirs"
+    assert [shown(form, key) for key in ("place", "secret", "size")] == ["here", "[hidden]", "7"]
+
+
+@pytest.mark.parametrize(("changes", "where", "why"), [
+    ({"size": "101"}, "size", "is too large"), ({"place": "far"}, "connector.class", "It is too far hint: go"),
+    ({"place": "nowhere"}, "connector.class", "place.* is no place"), ({"size": "0"}, "size", "Invalid value 0 for configuration size: must be at least 1"),
+    ({"place": None}, "place", 'Missing required configuration "place" which has no default value.'),
+])  # fmt: skip
+def test_their_faults(theirs, changes: dict[str, str | None], where: str, why: str) -> None:
+    assert errors(asyncio.run(checked({k: v for k, v in (theirs | changes).items() if v is not None}, WORKER))) == {where: [why]}
+
+
+def test_class_by_its_place_in_python() -> None:
+    config = {"name": "four", "connector.class": f"{__name__}:TheirSource", "place": "here"}
+    assert not errors(asyncio.run(checked(config, WORKER)))
+    form = asyncio.run(checked({**POSTGRES, "value.converter": "os:path", "key.converter": "pycdc.converters.json:JsonConverter"}, WORKER))
+    assert errors(form) == {"value.converter": ["Invalid value os:path for configuration value.converter: Class os:path could not be found."]}
+
+
+# ---- whatever is sent
 
 
 KEYS = st.sampled_from([
