@@ -49,21 +49,36 @@ async def validate(requested: str, config: Mapping[str, str | None], worker: Wor
     included = config.get(_CLASS)
     if included is not None and not matches(included, requested):
         raise RequestError(400, f"Included connector type {included} does not match request type {requested}")
-    form = await checked(config, worker)
+    plugin, form = await _examined(config, worker)
     if not form.error_count:
-        _look_further(form, config, worker)
+        _look_further(plugin, form, config, worker)
     return form
 
 
 async def checked(config: Mapping[str, str | None], worker: Worker) -> Form:
     """What the original checks before it makes a connector. Raises RequestError."""
+    return (await _examined(config, worker))[1]
+
+
+async def _examined(config: Mapping[str, str | None], worker: Worker) -> tuple[Plugin, Form]:
     written = config.get(_CLASS)
     if written is None:
         shown = ", ".join(f"{k}={'null' if v is None else v}" for k, v in config.items())
         raise RequestError(400, f"Connector config {{{shown}}} contains no connector type")
     resolution = Resolution({**worker.providers, **{k: v for k, v in config.items() if v is not None}})
-    texts: Texts = {key: None if text is None else resolution.texts[key] for key, text in config.items()}
-    plugin = plugins.connector(str(texts[_CLASS]))
+    texts = {key: None if text is None else resolution.texts[key] for key, text in config.items()}
+    try:
+        plugin = plugins.connector(texts[_CLASS] or "")
+        groups, entries = await _entries(plugin, texts, worker)
+    except RequestError as error:
+        raise RequestError(error.status, resolution.hidden(error.message)) from None
+    for entry in entries:
+        _hide(entry, config.get(entry.name), resolution)
+    return plugin, Form(written, groups, entries)
+
+
+async def _entries(plugin: Plugin, texts: Texts, worker: Worker) -> tuple[list[str], list[Entry]]:
+    """The form's groups and keys, in the order in which the original tells of them."""
     around = frame(plugin, texts, worker)
     facts = definitions.of(plugin.load(), plugin.name, plugin.type)
     settings, found = faults.settings_of(plugin, texts)
@@ -75,12 +90,9 @@ async def checked(config: Mapping[str, str | None], worker: Worker) -> Form:
     if not any(entry.errors for entry in own.values()):
         for key, why in (await _trial(plugin, settings, found)).items():
             known.get(key, known[_CLASS]).errors.append(why)
-    entries = [*_nulls(around, own, texts), *known.values(), *_clients(plugin, texts, worker)]
     converters = [entry for key in CONVERTERS for entry in converter_entries(key, around, texts)]
     groups = groups_of((*around.facts, *facts, *(e.fact for e in converters if e.fact is not None)))
-    form = Form(written, groups, [*entries, *converters])
-    _hide(form, config, resolution)
-    return form
+    return groups, [*_nulls(around, own, texts), *known.values(), *_clients(plugin, texts, worker), *converters]
 
 
 def matches(included: str, requested: str) -> bool:
@@ -136,14 +148,12 @@ def _clients(plugin: Plugin, texts: Texts, worker: Worker) -> list[Entry]:
     return [entry for role, has in roles.items() if has for entry in overrides.entries(role, texts, worker.policy)]
 
 
-def _hide(form: Form, config: Mapping[str, str | None], resolution: Resolution) -> None:
+def _hide(entry: Entry, written: str | None, resolution: Resolution) -> None:
     """References are shown as they were written, in values and in messages."""
-    for entry in form.entries:
-        written = config.get(entry.name)
-        if entry.name in resolution.late and entry.value not in (None, "[hidden]"):
-            entry.value = written
-        if resolution.late:
-            entry.errors = [_hidden(message, entry.name, written, resolution) for message in entry.errors]
+    if entry.name in resolution.late and entry.value not in (None, "[hidden]"):
+        entry.value = written
+    if resolution.late:
+        entry.errors = [_hidden(message, entry.name, written, resolution) for message in entry.errors]
 
 
 def _hidden(message: str, key: str, written: str | None, resolution: Resolution) -> str:
@@ -153,9 +163,8 @@ def _hidden(message: str, key: str, written: str | None, resolution: Resolution)
     return resolution.hidden(message)
 
 
-def _look_further(form: Form, config: Mapping[str, str | None], worker: Worker) -> None:
+def _look_further(plugin: Plugin, form: Form, config: Mapping[str, str | None], worker: Worker) -> None:
     """What would stop a task, at the keys that are not Connect's own. Of the JDBC sink the original says nothing, nor do we."""
-    plugin = plugins.connector(form.name)
     if plugin.name == definitions.JDBC_SINK:
         return
     load = join.load_source if plugin.type == "source" else join.load_sink

@@ -123,6 +123,23 @@ def test_value_of_a_provider_is_what_is_checked(monkeypatch: pytest.MonkeyPatch)
     assert not errors(validated("PostgresConnector", {**POSTGRES, "tasks.max": "${env:HOW_MANY}"}))
 
 
+@pytest.mark.parametrize("changes", [
+    {"connector.class": "${env:SECRET_NAME}"}, {"producer.override.linger.ms": "${env:SECRET_NAME}"},
+])  # fmt: skip
+def test_refusal_does_not_tell_a_reference(monkeypatch: pytest.MonkeyPatch, changes: dict[str, str]) -> None:
+    monkeypatch.setenv("SECRET_NAME", "hunter2")
+    with pytest.raises(RequestError, match=r"\$\{env:SECRET_NAME\}") as caught:
+        asyncio.run(checked({**POSTGRES, **changes}, WORKER))
+    assert "hunter2" not in caught.value.message
+
+
+def test_class_may_be_a_reference(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLASS_NAME", "PostgresConnector")
+    form = validated("${env:CLASS_NAME}", {**POSTGRES, "connector.class": "${env:CLASS_NAME}"})
+    assert not errors(form)
+    assert (form.name, shown(form, "connector.class")) == ("${env:CLASS_NAME}", "${env:CLASS_NAME}")
+
+
 def test_names_of_older_releases_are_taken() -> None:
     old = {k: v for k, v in POSTGRES.items() if k != "topic.prefix"} | {"database.server.name": "p", "snapshot.mode": "never"}
     assert not errors(asyncio.run(checked(old, WORKER)))
