@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Protocol, Union, runtime_checkable
 import msgspec
 
 from pycdc.config.definition import ConfigDef
-from pycdc.errors import PycdcError
+from pycdc.errors import Fault, PycdcError
 from pycdc.model.change import Changes, Rows
 from pycdc.model.record import Record
 from pycdc.model.schema import Schema
@@ -188,6 +188,15 @@ class Signalled(Protocol):
     @property
     def signal_channels(self) -> SignalChannels | None:
         """What the runtime is to read for it; None = nothing."""
+
+
+@runtime_checkable
+class Checked(Protocol):
+    """A connector's class that can try its connection before a connector is made of it."""
+
+    @classmethod
+    async def check_connection(cls, settings: ConfigDef, faults: Sequence[Fault]) -> Mapping[str, str]:
+        """What is wrong, by the key to which it belongs. `faults` are those that the settings have got already."""
 
 
 class Cell(msgspec.Struct, frozen=True):

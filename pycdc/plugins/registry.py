@@ -1,9 +1,10 @@
 """Class names -> classes, imported when they are used.
 
 A connector, converter, transform or predicate is found by its original's full name, by that name's last
-part where it is unique (as Connect's plugin aliases), by a short native name, or through an entry point of
-the groups `pycdc.connectors`, `.converters`, `.transforms`, `.predicates` and `.custom_converters`, or as
-`module:Class`. Nothing is imported to list names: start-up pays only for what the configuration names.
+part where it is unique, with or without `Connector` or `Converter` behind it (as Connect's plugin aliases), by a
+short native name, or through an entry point of the groups `pycdc.connectors`, `.converters`, `.transforms`,
+`.predicates` and `.custom_converters`, or as `module:Class`. Nothing is imported to list names: start-up pays only
+for what the configuration names.
 """
 
 from __future__ import annotations
@@ -118,6 +119,9 @@ _GROUPS: Final = {
     CUSTOM: "pycdc.custom_converters",
 }
 
+#: What Connect lets a short name leave out.
+_ENDING: Final = {SOURCE: "Connector", SINK: "Connector", CONVERTER: "Converter"}
+
 #: A method that tells connectors of one group apart.
 _METHOD: Final = {SOURCE: "read", SINK: "put"}
 
@@ -150,7 +154,7 @@ def canonical(kind: Kind, name: str) -> str:
     name = name.strip()
     if name in TABLE[kind]:
         return name
-    full = [known for known in TABLE[kind] if "." in known and known.rpartition(".")[2] == name]
+    full = [known for known in TABLE[kind] if "." in known and known.rpartition(".")[2] in (name, f"{name}{_ENDING.get(kind, '')}")]
     if len(full) > 1:
         raise UnknownClass(f"may mean {' or '.join(full)}: write the full name")
     return full[0] if full else name

@@ -15,9 +15,8 @@ import msgspec
 
 from pycdc.model.javatext import double_text
 from pycdc.worker.configs import Target
+from pycdc.worker.kafkatypes import BLANKS
 
-#: What Java's String.trim() takes away.
-_BLANKS: Final = "".join(map(chr, range(0x21)))
 _STATES: Final = {"RUNNING": Target.STARTED, "PAUSED": Target.PAUSED, "STOPPED": Target.STOPPED}
 _OF_CREATE: Final = ("name", "config", "initial_state")
 
@@ -61,7 +60,7 @@ def create_of(body: bytes) -> Create:
     config = found.get("config")
     if not isinstance(config, dict):
         raise _bad("the body has no object `config`")
-    return Create((name or "").strip(_BLANKS), _texts(config), _STATES[state.upper()] if state is not None else None)
+    return Create((name or "").strip(BLANKS), _texts(config), _STATES[state.upper()] if state is not None else None)
 
 
 def config_of(body: bytes) -> Config:

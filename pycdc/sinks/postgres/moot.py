@@ -39,6 +39,7 @@ class MootDebezium(ConfigDef):
     collection_table = moot("collection.table.format", _LATER)
     column_naming = moot("column.naming.strategy", _JAVA)
     time_zone = moot("use.time.zone", "moments reach PostgreSQL as they are, those without zone in UTC")
+    older_time_zone = moot("database.time_zone", "moments reach PostgreSQL as they are, those without zone in UTC")
     batch = moot("batch.size", _BATCHES)
     reduction = moot("use.reduction.buffer", "batches are always reduced by key")
     unnest = moot("dialect.postgres.unnest.insert.enabled", "rows go by COPY")

@@ -277,7 +277,10 @@ class PostgresSourceConfig(MootProperties):
         "snapshot.max.threads", integer(1), default=1, doc="Connections that read a snapshot side by side, across tables and within large ones."
     )
     threads_multiplier = Property[int]("snapshot.max.threads.multiplier", integer(1), default=1, doc="Ranges of a large table per thread.")
-    legacy_threads = Property[bool]("legacy.snapshot.max.threads", boolean(), default=False, doc="Side by side across tables only.")
+    legacy_threads = Property[bool](
+        "legacy.snapshot.max.threads", boolean(), default=False, old_names=("internal.legacy.snapshot.max.threads",),
+        doc="Side by side across tables only.",
+    )
 
     # ---- topics
     naming = Property[str]("topic.naming.strategy", one_of(*STRATEGIES), default=STRATEGIES[0], doc="How topics are named.")

@@ -48,6 +48,8 @@ class MootProperties(ConfigDef):
     poll_interval = moot("poll.interval.ms", "the stream is waited for, not polled")
     dispatch_interval = moot("poll.dispatch.interval.ms", "the stream is waited for, not polled")
     queue_provider = moot("queue.provider.type", _JAVA)
+    schema_storage = moot("memory.management.schemas.class", _JAVA)
+    table_storage = moot("memory.management.tables.class", _JAVA)
     topic_cache = moot("topic.cache.size", _JAVA)
     statistics = moot("statistics.metrics.enabled", _ALWAYS)
     advanced_metrics = moot("internal.advanced.metrics.enable", _ALWAYS)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+from collections.abc import Sequence
 
 import msgspec
 
@@ -11,17 +13,20 @@ from pycdc.debezium.envelope import EventSettings
 from pycdc.debezium.filters import Filters
 from pycdc.debezium.topics import Topics, TopicSettings
 from pycdc.debezium.types import TypeSettings
+from pycdc.errors import Fault, PycdcError
 from pycdc.model.names import FIELD_ADJUSTERS, SCHEMA_ADJUSTERS
 from pycdc.model.record import Header
 from pycdc.model.schema import STRING
 from pycdc.plugins.contracts import SignalChannels, SignalTopic
-from pycdc.postgres.session import ConnectionSettings
+from pycdc.postgres.session import ConnectionSettings, connect
 from pycdc.sources.postgres.config import PostgresSourceConfig
 from pycdc.sources.postgres.incremental import IncrementalSettings
 from pycdc.sources.postgres.notifier import Notifier
 
 #: max.queue.size.in.bytes of 0 means this here: memory is always bounded.
 DEFAULT_QUEUE_BYTES = 64 << 20
+#: Seconds for a trial: whoever creates a connector waits for it.
+_CHECK_LIMIT = 10
 
 
 def connection(c: PostgresSourceConfig, application_name: str) -> ConnectionSettings:
@@ -37,6 +42,22 @@ def connection(c: PostgresSourceConfig, application_name: str) -> ConnectionSett
         tcp_keepalive=c.tcp_keepalive, application_name=(driver.get("ApplicationName") or application_name)[:63],
         connect_timeout=int(limit) if limit.isdigit() and int(limit) else 10,
     )  # fmt: skip
+
+
+async def connection_fault(c: PostgresSourceConfig, faults: Sequence[Fault]) -> str | None:
+    """Why there is no connection to the server; None: there is. `faults` are those of the settings."""
+    for fault in faults:
+        if fault.key.startswith("database."):
+            return f"{fault.key} {fault.message}"
+    try:
+        async with asyncio.timeout(_CHECK_LIMIT), await connect(connection(c, "pycdc validation")):
+            return None
+    except TimeoutError:
+        return f"the server has not answered within {_CHECK_LIMIT} s"
+    except ValueError:  # what the protocol cannot carry: a null character, half a surrogate pair
+        return "a setting of the connection has characters that none can have"
+    except PycdcError as error:
+        return "; ".join(" ".join(part.split()) for part in (error.cause or error.what, error.hint) if part)
 
 
 def with_time_limit(settings: ConnectionSettings, c: PostgresSourceConfig) -> ConnectionSettings:

@@ -31,7 +31,7 @@ from pycdc.debezium.offsets import (
     snapshot_done,
     snapshot_state,
 )
-from pycdc.errors import PycdcError, ServerError, SlotBusy, SlotLost
+from pycdc.errors import Fault, PycdcError, ServerError, SlotBusy, SlotLost
 from pycdc.model.javaregex import NameFilter, split_list
 from pycdc.model.lsn import format_lsn
 from pycdc.plugins.contracts import Batch, Offset, Progress, SignalChannels, SourceContext
@@ -82,6 +82,13 @@ class PostgresSource:
         self._snapshots: Snapshots
         self._policy = setup.snapshot_policy(settings)
         self._manual = settings.flush_mode == "manual" or not settings.flush_lsn_source
+
+    @classmethod
+    async def check_connection(cls, settings: ConfigDef, faults: Sequence[Fault]) -> Mapping[str, str]:
+        """plugins.contracts.Checked: Debezium tells whatever is wrong at the host's key."""
+        assert isinstance(settings, PostgresSourceConfig)
+        why = await setup.connection_fault(settings, faults)
+        return {} if why is None else {PostgresSourceConfig.hostname.name: f"Error while validating connector config: {why}"}
 
     @property
     def partition(self) -> Mapping[str, str]:
