@@ -1,66 +1,49 @@
-"""Which class a connector's configuration means: a source or a sink, and how the original's tasks are called."""
+"""Which class a connector's configuration means: a source or a sink, its version, and how the original's tasks are called."""
 
 from __future__ import annotations
 
 from typing import Final
 
-import msgspec
-
 from pycdc.errors import ConfigError, Fault
-from pycdc.plugins import registry
+from pycdc.worker import plugins
+from pycdc.worker.plugins import Plugin
+from pycdc.worker.requests import RequestError
+
+SOURCE: Final = "source"
+SINK: Final = "sink"
 
 #: Where the original's name for a task is not its connector's with "Task" behind it.
 _TASKS: Final = {
     "com.clickhouse.kafka.connect.ClickHouseSinkConnector": "com.clickhouse.kafka.connect.sink.ClickHouseSinkTask",
     "com.starrocks.connector.kafka.StarRocksSinkConnector": "com.starrocks.connector.kafka.StarRocksSinkTask",
     "io.confluent.connect.jdbc.JdbcSinkConnector": "io.confluent.connect.jdbc.sink.JdbcSinkTask",
-    "io.confluent.connect.jdbc.JdbcSourceConnector": "io.confluent.connect.jdbc.source.JdbcSourceTask",
     "io.aiven.connect.jdbc.JdbcSinkConnector": "io.aiven.connect.jdbc.sink.JdbcSinkTask",
 }
 
 
-class ConnectorClass(msgspec.Struct, frozen=True):
-    """`kind`: source or sink."""
-
-    name: str
-    kind: str
-
-    @property
-    def task_class(self) -> str:
-        return _TASKS.get(self.name, f"{self.name}Task")
-
-
-def connector_class(name: str) -> ConnectorClass:
+def connector_class(name: str) -> Plugin:
     """Raises ConfigError for a class that is not there."""
-    for kind in (registry.SOURCE, registry.SINK):
-        full = _canonical(kind, name)
-        if full in registry.available(kind):
-            return ConnectorClass(full, kind)
-    for kind in (registry.SOURCE, registry.SINK):
-        try:
-            registry.load(kind, name)
-        except registry.UnknownClass:
-            continue
-        return ConnectorClass(_canonical(kind, name), kind)
-    listed = ", ".join(n for kind in (registry.SINK, registry.SOURCE) for n in registry.available(kind))
-    raise ConfigError("The connector's class is not known.", faults=(Fault("connector.class", f"is none of: {listed}", name),))
+    try:
+        return plugins.connector(name)
+    except RequestError as error:
+        raise ConfigError("The connector's class is not known.", faults=(Fault("connector.class", error.message, name),)) from None
+
+
+def task_class(plugin: Plugin) -> str:
+    return _TASKS.get(plugin.name, f"{plugin.name}Task")
 
 
 def kind_of(name: str | None) -> str:
     """source, sink, or unknown."""
     try:
-        return connector_class(name or "").kind
+        return connector_class(name or "").type
     except ConfigError:
         return "unknown"
 
 
-def _canonical(kind: str, name: str) -> str:
-    """A short name may also leave out `Connector`, as Connect's plugin aliases."""
-    for text in (name, f"{name}Connector"):
-        try:
-            full = registry.canonical(kind, text)
-        except registry.UnknownClass:
-            continue
-        if full in registry.TABLE[kind]:
-            return full
-    return name
+def version_of(name: str | None) -> str | None:
+    """Of a connector's class as it is written in its configuration; None for one that is not known."""
+    try:
+        return connector_class(name or "").version
+    except ConfigError:
+        return None

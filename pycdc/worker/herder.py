@@ -19,7 +19,7 @@ import structlog
 
 from pycdc.errors import PycdcError
 from pycdc.worker import configs
-from pycdc.worker.classes import kind_of
+from pycdc.worker.classes import kind_of, version_of
 from pycdc.worker.configs import ConfigChanged, Configs, Event, LevelSet, RestartAsked, Target
 from pycdc.worker.group import About, Assignment, Member, Party, Place
 from pycdc.worker.items import connector_item, name_of_item, number_of_item, task_item
@@ -29,7 +29,6 @@ from pycdc.worker.requests import RequestError
 from pycdc.worker.running import Backoff, RunningConnector, RunningTask, Wish
 from pycdc.worker.statuses import State, Status, Statuses
 from pycdc.worker.stores import ConfigStore, MakeRecords, StatusStore
-from pycdc.worker.versions import version_of
 
 log = structlog.get_logger(__name__)
 

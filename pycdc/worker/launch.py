@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 from pycdc.config.layers import Entry, Layer, Layered
 from pycdc.config.worker import WorkerConfig
 from pycdc.errors import ConfigError, Fault
-from pycdc.plugins import registry
 from pycdc.runtime.job import Job
-from pycdc.worker.classes import connector_class
+from pycdc.worker.classes import SINK, SOURCE, connector_class, task_class
 
 if TYPE_CHECKING:
     from pycdc.plugins.join import ClientChecks
@@ -47,7 +46,7 @@ class ConnectorLauncher:
     async def look_at(self, name: str, config: Mapping[str, str]) -> None:
         """Raises PycdcError."""
         found = connector_class(config.get("connector.class", ""))
-        if found.kind == registry.SOURCE:
+        if found.type == SOURCE:
             self._look_at_creation(config)
             await self._offsets.store_of(config)
 
@@ -62,7 +61,7 @@ class ConnectorLauncher:
         from pycdc.plugins.join import load_sink, load_source
 
         layered = self.layered(name, config)
-        if connector_class(config.get("connector.class", "")).kind == registry.SINK:
+        if connector_class(config.get("connector.class", "")).type == SINK:
             from pycdc.runtime.sink_task import sink_job
 
             sink = sink_job(load_sink(layered, checks=self._checks), number)
@@ -100,8 +99,8 @@ def _is_the_workers(key: str) -> bool:
 def task_configs(config: Mapping[str, str]) -> list[dict[str, str]]:
     """The configurations of a connector's tasks: a source has one, a sink as many as it may. Raises PycdcError."""
     found = connector_class(config.get("connector.class", ""))
-    with_class = {**config, "task.class": found.task_class}
-    if found.kind == registry.SOURCE:
+    with_class = {**config, "task.class": task_class(found)}
+    if found.type == SOURCE:
         return [with_class]
     count = max(1, _count(config.get("tasks.max", "1")))
     return [{**with_class, "task.id": str(i)} for i in range(count)]

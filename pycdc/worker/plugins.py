@@ -55,7 +55,7 @@ class Plugin(msgspec.Struct, frozen=True):
 
     @property
     def version(self) -> str:
-        return _version(self.name)
+        return version_of_class(self.name)
 
     @property
     def kind(self) -> registry.Kind:
@@ -143,7 +143,8 @@ def _range(text: str | None) -> Range:
 
 
 @cache
-def _version(name: str) -> str:
+def version_of_class(name: str) -> str:
+    """By its full name: the original's, or this release of pycdc."""
     for beginning, version in _VERSIONS.items():
         if name.startswith(beginning):
             return version

@@ -14,12 +14,12 @@ import structlog
 
 from pycdc.errors import PycdcError
 from pycdc.kafka.topics import NewTopic, administration
+from pycdc.worker.checking import Checking
 from pycdc.worker.group import Alone, group_member
 from pycdc.worker.herder import Herder
 from pycdc.worker.launch import ConnectorLauncher
 from pycdc.worker.loggers import Loggers
 from pycdc.worker.offsets import SourceOffsets
-from pycdc.worker.plugins import ConnectorPlugins
 from pycdc.worker.rest.endpoints import Endpoints
 from pycdc.worker.rest.extras import extras
 from pycdc.worker.rest.server import Server
@@ -82,7 +82,7 @@ class Program:
         at = worker.advertised
         self.herder = Herder(at.url, f"{at.host}:{at.port}", *stores, launcher, self.loggers, backoff)
         self.watch = Watch(self.herder, stall_limit=c.stall_limit / 1000, track_topics=c.topic_tracking)
-        self.endpoints = Endpoints(worker, self.herder, self.offsets, ConnectorPlugins(worker), self.loggers)
+        self.endpoints = Endpoints(worker, self.herder, self.offsets, Checking(worker), self.loggers)
         self.server = Server(c, self.endpoints, extras(self.herder, lambda: self.stage), lambda: self.stage)
         self._started = False
 

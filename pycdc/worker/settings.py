@@ -144,6 +144,8 @@ class Worker(msgspec.Struct, frozen=True):
     """A worker's file, read."""
 
     config: ConnectConfig
+    #: As they are written, references unresolved.
+    raw: dict[str, str]
     #: Raw entries that a connector inherits: converters, clients, offsets.
     inherited: dict[str, str]
     #: Settings of the worker's own Kafka clients, secrets resolved.
@@ -176,7 +178,7 @@ def read_worker(layered: Layered, *, standalone: bool = False) -> Worker:
             nearest = nearest_name(key, known)
             warnings.append(f"{key} is not a key that a worker reads" + (f"; did you mean {nearest}?" if nearest else ""))
     inherited = {k: v for k, v in layered.raw.items() if WorkerConfig.reads(k) and not k.startswith(("config.storage", "status.storage"))}
-    return Worker(config, inherited, clients(texts), tuple(warnings))
+    return Worker(config, dict(layered.raw), inherited, clients(texts), tuple(warnings))
 
 
 def clients(texts: Mapping[str, str]) -> dict[str, str]:

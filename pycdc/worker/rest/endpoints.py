@@ -13,15 +13,14 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 
-from pycdc.plugins import registry
-from pycdc.worker.classes import kind_of
+from pycdc.worker.classes import SINK, kind_of
 from pycdc.worker.configs import Target
 from pycdc.worker.herder import Herder, not_found
 from pycdc.worker.offsets import SinkOffsets, SourceOffsets
+from pycdc.worker.plugins import version_of_class
 from pycdc.worker.requests import RequestError, config_of, create_of, level_of, offsets_of, patched
 from pycdc.worker.rest import views
 from pycdc.worker.rest.paths import location
-from pycdc.worker.versions import KAFKA, own_version
 
 if TYPE_CHECKING:
     from pycdc.worker.loggers import Loggers
@@ -91,7 +90,7 @@ class Endpoints:
     # ---- the worker
 
     async def root(self, _request: Request) -> Answer:
-        return Answer(200, {"version": KAFKA, "commit": f"pycdc-{own_version()}", "kafka_cluster_id": self.cluster_id})
+        return Answer(200, {"version": version_of_class("org.apache.kafka.connect"), "commit": f"pycdc-{version_of_class('pycdc')}", "kafka_cluster_id": self.cluster_id})
 
     async def loggers(self, _request: Request) -> Answer:
         return Answer(200, self._loggers.listed())
@@ -234,14 +233,14 @@ class Endpoints:
     async def offsets(self, request: Request) -> Answer:
         name = request.names[0]
         config = self._known_config(name)
-        if kind_of(config.get("connector.class")) == registry.SINK:
+        if kind_of(config.get("connector.class")) == SINK:
             return Answer(200, {"offsets": await SinkOffsets(self._worker, name, config).listed()})
         return Answer(200, {"offsets": await self._offsets.listed(name, config)})
 
     async def alter_offsets(self, request: Request) -> Answer:
         entries = offsets_of(request.body)
         name, config = await self._to_change(request)
-        if kind_of(config.get("connector.class")) == registry.SINK:
+        if kind_of(config.get("connector.class")) == SINK:
             await SinkOffsets(self._worker, name, config).alter(entries)
         else:
             await self._offsets.alter(name, config, entries)
@@ -249,7 +248,7 @@ class Endpoints:
 
     async def reset_offsets(self, request: Request) -> Answer:
         name, config = await self._to_change(request)
-        if kind_of(config.get("connector.class")) == registry.SINK:
+        if kind_of(config.get("connector.class")) == SINK:
             await SinkOffsets(self._worker, name, config).reset()
         else:
             await self._offsets.reset(name, config)
