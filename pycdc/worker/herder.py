@@ -17,7 +17,7 @@ from typing import Final
 
 import structlog
 
-from pycdc.errors import PycdcError
+from pycdc.errors import ConfigError, PycdcError
 from pycdc.worker import configs
 from pycdc.worker.classes import kind_of, version_of
 from pycdc.worker.configs import ConfigChanged, Configs, Event, LevelSet, RestartAsked, Target
@@ -34,6 +34,9 @@ log = structlog.get_logger(__name__)
 
 #: Seconds that a write waits for a leader to be known.
 _LEADER_LIMIT: Final = 5.0
+#: Seconds that the answer to a change waits for the tasks, and between two looks at them.
+_FOLLOW_LIMIT: Final = 1.0
+_FOLLOW_LOOK: Final = 0.01
 #: Seconds that a connector may take to come up.
 _START_LIMIT: Final = 60.0
 
@@ -326,8 +329,23 @@ class Herder:
         await self.must_lead()
         async with self._writing:
             new = name not in self.configs.connectors
+            changed = self.configs.connectors.get(name) != config
             await self._store.write(configs.connector(name, config))
-            return new
+        if changed and not new and self.configs.target(name) is Target.STARTED:
+            await self._tasks_follow(name, config)
+        return new
+
+    async def _tasks_follow(self, name: str, config: Mapping[str, str]) -> None:
+        """Whoever looks at the tasks next finds them as they are now configured; not for long, for it may not come up."""
+        until = time.monotonic() + _FOLLOW_LIMIT
+        while time.monotonic() < until and self.configs.connectors.get(name) == config:
+            status = self.known.connectors.get(name)
+            if status is not None and status.state is State.FAILED:
+                return
+            with contextlib.suppress(ConfigError):
+                if self.configs.tasks.get(name) == task_configs(config):
+                    return
+            await asyncio.sleep(_FOLLOW_LOOK)
 
     async def delete(self, name: str) -> None:
         await self.must_lead()

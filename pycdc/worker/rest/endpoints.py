@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 
+from pycdc.model.javahash import map_order
 from pycdc.worker.classes import SINK, kind_of
 from pycdc.worker.configs import Target
 from pycdc.worker.herder import Herder, not_found
@@ -172,7 +173,8 @@ class Endpoints:
         name = request.names[0]
         patch = {} if request.body.strip() == b"null" else config_of(request.body)
         await self._herder.must_lead()
-        merged = patched(views.config_of(self._herder.configs, name), patch)
+        whole = patched(views.config_of(self._herder.configs, name), patch)
+        merged = {key: whole[key] for key in map_order(whole)}
         await self._plugins.must_be_valid(name, merged, renamed=True)
         texts = _texts(merged)
         await self._herder.put(name, texts)
