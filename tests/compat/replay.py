@@ -28,7 +28,7 @@ from psycopg import sql
 sys.path.insert(0, str(Path(__file__).parent / "rest"))
 
 import rest_listed
-from rest_capture import Capture, load
+from rest_capture import Answer, Capture, load
 from rest_steps import Session
 
 from pycdc.servers.process import wait_for
@@ -60,22 +60,24 @@ def replayed(capture: Capture, addresses: list[str], kafka: str, rows: dict[tupl
     server = psycopg.conninfo.conninfo_to_dict(os.environ.get("PG", "host=127.0.0.1 port=5432 user=postgres"))
     run = secrets.token_hex(4)
     values = {"N": f"cap{run}", "DB": f"db{run}", "PG_HOST": str(server.get("host", "127.0.0.1")), "PG_PORT": str(server.get("port", "5432")), "KAFKA": kafka}
+
+    def points(at: int, here: Answer) -> list[str]:
+        original = capture.answers[at]
+        assert original is not None
+        return rest_listed.judged(rows.get((capture.name, at)), capture.steps[at], original, here, soft=capture.soft)
+
     with database(psycopg.conninfo.make_conninfo("", **server), values["DB"]) as dsn:
         session = Session(addresses, values, dsn)
         try:
-            answers = session.run(capture)
+            answers = session.run(capture, lambda at, here: not points(at, here))
         finally:
             session.clean()
-    wrong = 0
-    for at, (step, original, here) in enumerate(zip(capture.steps, capture.answers, answers, strict=True)):
-        if original is None or here is None:
-            continue
-        points = rest_listed.judged(rows.get((capture.name, at)), step, original, here, soft=capture.soft)
-        wrong += bool(points)
-        for line in [f"{capture.name}[{at}] {step['m']} {step['p']} {step.get('q', '')}", *points] if points else []:
-            print(line)
-    print("\n".join([*session.notes, f"{capture.name}: {capture.recorded - wrong} of {capture.recorded} answers equal"]), flush=True)
-    return int(wrong > 0)
+    wrong = {at: found for at, here in enumerate(answers) if here is not None and (found := points(at, here))}
+    for at, found in wrong.items():
+        step = capture.steps[at]
+        print(f"{capture.name}[{at}] {step['m']} {step['p']} {step.get('q', '')}", *found, sep="\n    ")
+    print(*session.notes, f"{capture.name}: {capture.recorded - len(wrong)} of {capture.recorded} answers equal", sep="\n", flush=True)
+    return int(bool(wrong))
 
 
 @contextmanager

@@ -85,9 +85,9 @@ def _single(name: str, found: dict[str, Any]) -> Capture:
 
 
 def _as_in_a_cluster(step: Step) -> Step:
-    """Here the path holds the query, and an answer of a rebalance was an answer: none was asked for again."""
+    """Here the path holds the query."""
     path, _, query = step.get("p", "").partition("?")
-    return {**step, "p": path, "q": query, "settle": False} if "p" in step else step
+    return {**step, "p": path, "q": query} if "p" in step else step
 
 
 def _single_answer(found: dict[str, Any]) -> Answer:

@@ -84,13 +84,18 @@ def _comparable(step: Step, original: Any, here: Any) -> tuple[Any, Any]:
     """Loggers are those of the program: only what was asked for by name is the same in another one."""
     path = step["p"].rstrip("/")
     if path == "/admin/loggers" and isinstance(original, dict) and isinstance(here, dict):
-        return tuple({k: {**v, "level": ""} for k, v in loggers.items() if k == "root"} for loggers in (original, here))  # type: ignore[return-value]
+        return _root(original), _root(here) if "root" in original else {}
     if path == "/admin/loggers/root" and isinstance(original, dict) and isinstance(here, dict) and "level" in original:
         return original | {"level": here.get("level")}, here
     if step["m"] == "PUT" and path.startswith("/admin/loggers/") and isinstance(original, list) and isinstance(here, list):
         asked = path.rpartition("/")[2]
         return [name for name in original if name == asked], [name for name in here if name == asked]
     return original, here
+
+
+def _root(loggers: dict[str, Any]) -> Any:
+    """The one logger that every program has, at any level."""
+    return {name: {**logger, "level": ""} for name, logger in loggers.items() if name == "root"}
 
 
 class _Bodies:
