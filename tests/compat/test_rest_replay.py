@@ -101,9 +101,3 @@ def test_rest_session_equals_kafka_connect(capture, session, workers, record_pro
 
 def told(step):
     return f"{step['m']} {step['p']} {step.get('q', '')} {json.dumps(step['b'])[:120] if 'b' in step else ''}"
-
-
-def test_the_list_of_differences_names_recorded_steps():
-    captures = {name: load(GOLDEN / f"{name}.json") for name in names()}
-    unknown = [(name, at) for name, at in rest_listed.rows() if name not in captures or dict(enumerate(captures[name].answers)).get(at) is None]
-    assert not unknown
