@@ -21,7 +21,7 @@ from pycdc.servers.process import ServerFailed, free_port, require, tail, wait_f
 class Connect:
     """A Kafka Connect worker with the Debezium of the captures, quick to start."""
 
-    def __init__(self, folder: Path, bootstrap: str, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(self, folder: Path, bootstrap: str, *, settings: Mapping[str, str] | None = None) -> None:
         """`settings` come after those that are written here."""
         self.folder, self.bootstrap, self.port = folder, bootstrap, free_port()
         self._settings = settings or {}

@@ -89,7 +89,7 @@ class OriginalWorker:
     """The real Kafka Connect with the real Debezium."""
 
     def __init__(self, folder: Path, settings: Mapping[str, str]) -> None:
-        self._connect = Connect(folder, settings["bootstrap.servers"], settings)
+        self._connect = Connect(folder, settings["bootstrap.servers"], settings=settings)
         self.url, self.log = self._connect.url, self._connect.log
 
     @property
