@@ -7,8 +7,10 @@ lie in the topics connect-offsets, connect-configs and connect-status of the bro
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +21,10 @@ from pycdc.servers.process import ServerFailed, free_port, require, tail, wait_f
 class Connect:
     """A Kafka Connect worker with the Debezium of the captures, quick to start."""
 
-    def __init__(self, folder: Path, bootstrap: str) -> None:
+    def __init__(self, folder: Path, bootstrap: str, *, settings: Mapping[str, str] | None = None) -> None:
+        """`settings` come after those that are written here."""
         self.folder, self.bootstrap, self.port = folder, bootstrap, free_port()
+        self._settings = settings or {}
         self.log = folder / "connect.log"
 
     @property
@@ -30,7 +34,7 @@ class Connect:
     def start(self) -> None:
         """Raises ServerFailed."""
         java, home = require("java", "apt-get install openjdk-17-jre-headless"), jars(debezium=True)
-        self.folder.mkdir()
+        self.folder.mkdir(exist_ok=True)
         properties, log4j = self.folder / "connect.properties", self.folder / "log4j.properties"
         log4j.write_text("log4j.rootLogger=WARN, out\nlog4j.appender.out=org.apache.log4j.ConsoleAppender\n"
                          "log4j.appender.out.layout=org.apache.log4j.SimpleLayout\n")  # fmt: skip
@@ -42,8 +46,9 @@ class Connect:
                  "offset.storage.partitions=1", "status.storage.partitions=1"]  # fmt: skip
         for store, topic in stores.items():
             lines += [f"{store}.storage.topic={topic}", f"{store}.storage.replication.factor=1"]
+        lines += [f"{key}={value}" for key, value in self._settings.items()]  # the last of a key counts
         properties.write_text("\n".join(lines) + "\n")
-        with self.log.open("wb") as log:
+        with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [java, "-Xmx1g", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", f"-Dlog4j.configuration=file:{log4j}",
                  "-cp", f"{home / 'libs'}/*", "org.apache.kafka.connect.cli.ConnectDistributed", str(properties)],
@@ -68,9 +73,17 @@ class Connect:
             text = answer.read()
             return json.loads(text) if text else None
 
+    @property
+    def running(self) -> bool:
+        process: subprocess.Popen[bytes] | None = getattr(self, "process", None)
+        return process is not None and process.poll() is None
+
+    def end(self, number: signal.Signals) -> None:
+        """By this signal, and waited for."""
+        if self.running:
+            self.process.send_signal(number)
+            self.process.wait(60)
+
     def stop(self) -> None:
         """By kill -9."""
-        process: subprocess.Popen[bytes] | None = getattr(self, "process", None)
-        if process is not None:
-            process.kill()
-            process.wait()
+        self.end(signal.SIGKILL)
