@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from pycdc.worker import plugins
-from pycdc.worker.form import Entry
-from pycdc.worker.frame import Worker as Rules
 from pycdc.worker.requests import Config, RequestError
-from pycdc.worker.validate import checked, errors_text, named, validate
+from pycdc.worker.validation import plugins
+from pycdc.worker.validation.form import Entry
+from pycdc.worker.validation.frame import Worker as Rules
+from pycdc.worker.validation.validate import checked, errors_text, named, validate
 
 if TYPE_CHECKING:
     from pycdc.worker.settings import Worker

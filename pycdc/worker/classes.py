@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from pycdc.errors import ConfigError, Fault
-from pycdc.worker import plugins
-from pycdc.worker.plugins import Plugin
 from pycdc.worker.requests import RequestError
+from pycdc.worker.validation import plugins
+from pycdc.worker.validation.plugins import Plugin
 
 SOURCE: Final = "source"
 SINK: Final = "sink"

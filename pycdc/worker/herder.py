@@ -329,16 +329,15 @@ class Herder:
         await self.must_lead()
         async with self._writing:
             new = name not in self.configs.connectors
-            changed = self.configs.connectors.get(name) != config
             await self._store.write(configs.connector(name, config))
-        if changed and not new and self.configs.target(name) is Target.STARTED:
-            await self._tasks_follow(name, config)
-        return new
+            return new
 
-    async def _tasks_follow(self, name: str, config: Mapping[str, str]) -> None:
-        """Whoever looks at the tasks next finds them as they are now configured; not for long, for it may not come up."""
+    async def tasks_follow(self, name: str, config: Mapping[str, str]) -> None:
+        """Behind a change: whoever looks at the tasks next finds them as they are now configured. Not for long, for the
+        connector may not come up.
+        """
         until = time.monotonic() + _FOLLOW_LIMIT
-        while time.monotonic() < until and self.configs.connectors.get(name) == config:
+        while time.monotonic() < until and self.configs.connectors.get(name) == config and self.configs.target(name) is Target.STARTED:
             status = self.known.connectors.get(name)
             if status is not None and status.state is State.FAILED:
                 return

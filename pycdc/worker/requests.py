@@ -15,7 +15,7 @@ import msgspec
 
 from pycdc.model.javatext import double_text
 from pycdc.worker.configs import Target
-from pycdc.worker.kafkatypes import BLANKS
+from pycdc.worker.validation.kafkatypes import BLANKS
 
 _STATES: Final = {"RUNNING": Target.STARTED, "PAUSED": Target.PAUSED, "STOPPED": Target.STOPPED}
 _OF_CREATE: Final = ("name", "config", "initial_state")

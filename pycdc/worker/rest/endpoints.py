@@ -18,10 +18,10 @@ from pycdc.worker.classes import SINK, kind_of
 from pycdc.worker.configs import Target
 from pycdc.worker.herder import Herder, not_found
 from pycdc.worker.offsets import SinkOffsets, SourceOffsets
-from pycdc.worker.plugins import version_of_class
 from pycdc.worker.requests import RequestError, config_of, create_of, level_of, offsets_of, patched
 from pycdc.worker.rest import views
 from pycdc.worker.rest.paths import location
+from pycdc.worker.validation.plugins import version_of_class
 
 if TYPE_CHECKING:
     from pycdc.worker.loggers import Loggers
@@ -167,7 +167,13 @@ class Endpoints:
         texts = _texts(config)
         if await self._herder.put(name, texts):
             return Answer(201, {**views.info(self._herder.configs, name, texts), "tasks": []}, location(name))
-        return Answer(200, views.info(self._herder.configs, name, texts))
+        return await self._changed(name, texts)
+
+    async def _changed(self, name: str, texts: dict[str, str]) -> Answer:
+        """With the tasks as they were: the original's have not been told yet."""
+        info = views.info(self._herder.configs, name, texts)
+        await self._herder.tasks_follow(name, texts)
+        return Answer(200, info)
 
     async def patch_config(self, request: Request) -> Answer:
         name = request.names[0]
@@ -178,7 +184,7 @@ class Endpoints:
         await self._plugins.must_be_valid(name, merged, renamed=True)
         texts = _texts(merged)
         await self._herder.put(name, texts)
-        return Answer(200, views.info(self._herder.configs, name, texts))
+        return await self._changed(name, texts)
 
     async def delete(self, request: Request) -> Answer:
         await self._herder.delete(request.names[0])

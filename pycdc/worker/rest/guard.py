@@ -75,16 +75,12 @@ class Guard:
             return False
         return any(hmac.compare_digest(given, known) for known in self._users)
 
-    def preflight(self, request: web.BaseRequest) -> web.Response | None:
-        """The answer to a browser that asks what it may do; None when it is no such question."""
-        asked = request.headers.get("Access-Control-Request-Method")
-        if asked is None or not self._allows(request):
-            return None
-        response = web.Response(status=200)
-        response.headers["Access-Control-Allow-Methods"] = ",".join(self._config.allow_methods) or "GET,POST,HEAD"
-        if "Access-Control-Request-Headers" in request.headers:
-            response.headers["Access-Control-Allow-Headers"] = request.headers["Access-Control-Request-Headers"]
-        return response
+    def preflight(self, request: web.BaseRequest) -> dict[str, str]:
+        """Headers of the answer to a browser that asks what it may do; empty when it is no such question."""
+        if "Access-Control-Request-Method" not in request.headers or not self._allows(request):
+            return {}
+        methods = ",".join(self._config.allow_methods) or "GET,POST,HEAD"
+        return {"Access-Control-Allow-Methods": methods, "Access-Control-Allow-Headers": "Content-Type", "Access-Control-Max-Age": "60"}
 
     def _allows(self, request: web.BaseRequest) -> bool:
         allowed = [o.strip() for o in self._config.allow_origin.split(",")]
@@ -95,10 +91,10 @@ class Guard:
     def finish(self, request: web.BaseRequest, response: web.StreamResponse) -> None:
         if response.status == 401:
             response.headers["WWW-Authenticate"] = 'Basic realm="pycdc"' if self._users else "Bearer"
+        if self._config.allow_origin:
+            response.headers["Vary"] = "Origin"
         if self._allows(request):
             response.headers["Access-Control-Allow-Origin"] = request.headers["Origin"]
-            response.headers["Access-Control-Allow-Credentials"] = "true"
-            response.headers["Vary"] = "Origin"
         for action, name, value in self._headers:
             if action.startswith("set"):
                 response.headers[name] = value

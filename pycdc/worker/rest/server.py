@@ -99,7 +99,7 @@ class Server:
         try:
             self._guard.admit(request)
             if request.method == "OPTIONS" and found is not None:
-                return self._guard.preflight(request) or _response(200, None, {"Allow": found.allowed, "Content-Type": _JSON})
+                return _response(200, None, {"Allow": found.allowed, "Content-Type": _JSON, **self._guard.preflight(request)})
             extra = self._extras.get(found.methods.get("GET", "")) if found is not None and request.method in ("GET", "HEAD") else None
             if extra is not None:
                 body, content_type, status = extra()

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from pycdc.sources.postgres import setup
-from pycdc.worker.validate import Worker, checked, errors_text, validate
+from pycdc.worker.validation.validate import Worker, checked, errors_text, validate
 
 WORKER = Worker.of({})
 BEGIN = "Error while validating connector config: "

@@ -8,10 +8,10 @@ from pycdc.config.definition import ConfigDef
 from pycdc.config.worker import SinkConnectorConfig, SourceConnectorConfig, WorkerConfig
 from pycdc.plugins import registry
 from pycdc.plugins.join import config_of
-from pycdc.worker import definitions, plugins
-from pycdc.worker.configdef import entries
-from pycdc.worker.form import Entry, Form, errors_text
-from pycdc.worker.forms import facts
+from pycdc.worker.validation import definitions, plugins
+from pycdc.worker.validation.configdef import entries
+from pycdc.worker.validation.form import Entry, Form, errors_text
+from pycdc.worker.validation.forms import facts
 
 #: Read by nobody: the worker itself tells a converter whether it writes keys or values.
 TOLD_BY_THE_WORKER = {"converter.type"}

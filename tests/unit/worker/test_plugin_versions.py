@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pycdc.worker.versions import range_of
+from pycdc.worker.validation.versions import range_of
 
 
 @pytest.mark.parametrize(("text", "shown", "holds"), [

@@ -5,8 +5,8 @@ from urllib.parse import parse_qs
 import pytest
 from rest_equal import Step, differences, steps
 
-from pycdc.worker import plugins
 from pycdc.worker.requests import RequestError
+from pycdc.worker.validation import plugins
 
 #: Transforms that the original has and pycdc has not (docs/differences.md): what is not there is not listed.
 NOT_THERE = {

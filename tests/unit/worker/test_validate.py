@@ -13,9 +13,9 @@ from rest_equal import Step, differences, steps
 from pycdc.config.definition import ConfigDef, Property, integer, password, text
 from pycdc.errors import ConfigError, Fault, ServerError
 from pycdc.sources.postgres import PostgresSource
-from pycdc.worker import plugins
 from pycdc.worker.requests import RequestError
-from pycdc.worker.validate import Worker, checked, errors_text, named, validate
+from pycdc.worker.validation import plugins
+from pycdc.worker.validation.validate import Worker, checked, errors_text, named, validate
 
 JSON = {"key.converter": "org.apache.kafka.connect.json.JsonConverter", "value.converter": "org.apache.kafka.connect.json.JsonConverter"}
 WORKER = Worker.of({**JSON, "group.id": "connect"})

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from pycdc.model.javaregex import compile_java
-from pycdc.worker.form import Entry
-from pycdc.worker.forms import Fact
-from pycdc.worker.kafkatypes import Classes, Invalid, Value, any_class, parse, shown
+from pycdc.worker.validation.form import Entry
+from pycdc.worker.validation.forms import Fact
+from pycdc.worker.validation.kafkatypes import Classes, Invalid, Value, any_class, parse, shown
 
 #: A rule's argument and the value -> why it is refused.
 _Rule = Callable[[str, Value], str | None]

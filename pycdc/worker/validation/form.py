@@ -9,8 +9,8 @@ from collections.abc import Iterable
 
 import msgspec
 
-from pycdc.worker.forms import Fact
-from pycdc.worker.kafkatypes import Value
+from pycdc.worker.validation.forms import Fact
+from pycdc.worker.validation.kafkatypes import Value
 
 _SEE = "You can also find the above list of errors at the endpoint `/connector-plugins/{connectorType}/config/validate`"
 

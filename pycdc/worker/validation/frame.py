@@ -11,14 +11,14 @@ from typing import Final
 import msgspec
 
 from pycdc.model.javaregex import compile_java
-from pycdc.worker import chain, configdef, definitions, faults, plugins
-from pycdc.worker.form import Entry
-from pycdc.worker.forms import Fact
-from pycdc.worker.kafkatypes import BLANKS, parse
-from pycdc.worker.overrides import Policy
-from pycdc.worker.plugins import Plugin
 from pycdc.worker.requests import RequestError
-from pycdc.worker.versions import range_of
+from pycdc.worker.validation import chain, configdef, definitions, faults, plugins
+from pycdc.worker.validation.form import Entry
+from pycdc.worker.validation.forms import Fact
+from pycdc.worker.validation.kafkatypes import BLANKS, parse
+from pycdc.worker.validation.overrides import Policy
+from pycdc.worker.validation.plugins import Plugin
+from pycdc.worker.validation.versions import range_of
 
 Texts = Mapping[str, str | None]
 

@@ -8,9 +8,9 @@ from pycdc.config.definition import ConfigDef
 from pycdc.errors import Fault
 from pycdc.plugins.join import config_of
 from pycdc.plugins.legacy import modernize
-from pycdc.worker.definitions import TABLES
-from pycdc.worker.form import Entry
-from pycdc.worker.plugins import Plugin
+from pycdc.worker.validation.definitions import TABLES
+from pycdc.worker.validation.form import Entry
+from pycdc.worker.validation.plugins import Plugin
 
 
 def add(entries: Mapping[str, Entry], plugin: Plugin, texts: Mapping[str, str | None], prefix: str = "") -> None:

@@ -19,12 +19,12 @@ from pycdc.config.layers import Layered
 from pycdc.errors import ConfigError, Fault, PycdcError
 from pycdc.plugins import join
 from pycdc.plugins.contracts import Checked
-from pycdc.worker import configdef, definitions, faults, fields, overrides, plugins
-from pycdc.worker.form import Entry, Form, errors_text, groups_of
-from pycdc.worker.forms import Fact
-from pycdc.worker.frame import CONVERTERS, Frame, Texts, Worker, converter_entries, frame
-from pycdc.worker.plugins import Plugin
 from pycdc.worker.requests import Config, RequestError
+from pycdc.worker.validation import configdef, definitions, faults, fields, overrides, plugins
+from pycdc.worker.validation.form import Entry, Form, errors_text, groups_of
+from pycdc.worker.validation.forms import Fact
+from pycdc.worker.validation.frame import CONVERTERS, Frame, Texts, Worker, converter_entries, frame
+from pycdc.worker.validation.plugins import Plugin
 
 __all__ = ["Worker", "checked", "errors_text", "matches", "named", "validate"]
 

@@ -10,11 +10,11 @@ from typing import Final
 
 import msgspec
 
-from pycdc.worker import definitions, plugins
-from pycdc.worker.form import Entry
-from pycdc.worker.forms import Fact
-from pycdc.worker.kafkatypes import parse
-from pycdc.worker.plugins import Plugin
+from pycdc.worker.validation import definitions, plugins
+from pycdc.worker.validation.form import Entry
+from pycdc.worker.validation.forms import Fact
+from pycdc.worker.validation.kafkatypes import parse
+from pycdc.worker.validation.plugins import Plugin
 
 #: Key of the aliases -> Connect's word for the kind, its interface, its form's group.
 KINDS: Final = {"transforms": ("transformation", "Transformation", "Transforms"), "predicates": ("predicate", "Predicate", "Predicates")}

@@ -10,7 +10,7 @@ import msgspec
 from pycdc.config.definition import ConfigDef, Property
 from pycdc.config.worker import ConnectorConfig, SinkConnectorConfig, SourceConnectorConfig, WorkerConfig
 from pycdc.plugins.join import config_of
-from pycdc.worker.forms import Fact, described, facts
+from pycdc.worker.validation.forms import Fact, described, facts
 
 POSTGRES: Final = "io.debezium.connector.postgresql.PostgresConnector"
 JDBC_SINK: Final = "io.debezium.connector.jdbc.JdbcSinkConnector"

@@ -14,10 +14,10 @@ import msgspec
 
 from pycdc.config.definition import words
 from pycdc.errors import ConfigError, Fault
-from pycdc.worker.form import Entry
-from pycdc.worker.forms import Fact, by_name
-from pycdc.worker.kafkatypes import Invalid, parse, shown
 from pycdc.worker.requests import RequestError
+from pycdc.worker.validation.form import Entry
+from pycdc.worker.validation.forms import Fact, by_name
+from pycdc.worker.validation.kafkatypes import Invalid, parse, shown
 
 KEY: Final = "connector.client.config.override.policy"
 _LIST: Final = "connector.client.config.override.allowlist"

@@ -21,10 +21,10 @@ import msgspec
 
 from pycdc.config.definition import ConfigDef
 from pycdc.plugins import registry
-from pycdc.worker import definitions
-from pycdc.worker.forms import Fact
 from pycdc.worker.requests import RequestError
-from pycdc.worker.versions import Range, range_of
+from pycdc.worker.validation import definitions
+from pycdc.worker.validation.forms import Fact
+from pycdc.worker.validation.versions import Range, range_of
 
 CONVERTER: Final = "converter"
 HEADER_CONVERTER: Final = "header_converter"

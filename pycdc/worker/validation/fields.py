@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 from pycdc.model.javaregex import NameFilter, split_list
-from pycdc.worker.form import Entry
-from pycdc.worker.forms import Fact
-from pycdc.worker.kafkatypes import Invalid, parse
+from pycdc.worker.validation.form import Entry
+from pycdc.worker.validation.forms import Fact
+from pycdc.worker.validation.kafkatypes import Invalid, parse
 
 #: The text of a key, given or by default.
 _Texts = Callable[[str], str | None]
