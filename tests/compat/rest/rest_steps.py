@@ -227,26 +227,32 @@ class Session:
             self._leader = 3 - number
 
     def clean(self) -> None:
-        """Delete what the session left. Names that REST cannot say stay."""
-        base = next(self._answering())
-        for name in json.loads(request(base, "GET", "/connectors").body):
-            if self._values["N"] in name:
-                self._delete(base, f"/connectors/{urllib.parse.quote(name, safe='')}")
+        """Delete what the session left, until no worker lists it: the next session may ask. What REST cannot delete stays."""
+        stuck: set[str] = set()
+        end = time.monotonic() + _SETTLED
+        while (left := self._left() - stuck) and time.monotonic() < end:
+            base = next(self._answering())
+            for name in left:
+                status = request(base, "DELETE", f"/connectors/{urllib.parse.quote(name, safe='')}").status
+                if status not in {204, 404, 409, 500}:
+                    stuck.add(name)
+            time.sleep(0.1)
+
+    def _left(self) -> set[str]:
+        listed = [json.loads(request(base, "GET", "/connectors").body) for base in self._answering()]
+        return {name for names in listed for name in names if self._values["N"] in name}
 
     def _answering(self) -> Iterator[str]:
+        found = False
         for base in self._addresses:
             try:
                 request(base, "GET", "/")
             except (OSError, http.client.HTTPException):
                 continue
+            found = True
             yield base
-        raise RuntimeError("none of the workers answers after the session")
-
-    @staticmethod
-    def _delete(base: str, path: str) -> None:
-        end = time.monotonic() + _SETTLED
-        while request(base, "DELETE", path).status in {409, 500} and time.monotonic() < end:
-            time.sleep(0.3)
+        if not found:
+            raise RuntimeError("none of the workers answers after the session")
 
 
 def _holds(found: Any, rule: str, wanted: Any) -> bool:
