@@ -74,6 +74,7 @@ class Herder:
         #: Connectors whose tasks the leader has to look at.
         self._to_lead: set[str] = set()
         self._writing = asyncio.Lock()
+        self._stopping = False
         self._loop: asyncio.Task[None] | None = None
         self.rebalances = 0
         #: When the group met last, seconds (monotonic); 0 = never.
@@ -103,7 +104,8 @@ class Herder:
             task.result()
 
     async def stop(self) -> None:
-        """What runs here ends in order, and is another's."""
+        """What runs here ends in order, and is another's when we leave."""
+        self._stopping = True
         if self._loop is not None:
             self._loop.cancel()
             await asyncio.wait((self._loop,))
@@ -234,7 +236,7 @@ class Herder:
         finally:
             self._ending.pop(item, None)
             self._look.set()
-            if self._member is not None and item in self._work():
+            if self._member is not None and not self._stopping and item in self._work():
                 self._member.meet_again()
 
     async def _tell(self, item: str, state: State, trace: str | None, *, safely: bool = False) -> None:

@@ -70,7 +70,7 @@ class ConnectorLauncher:
             return
         from pycdc.runtime.source_task import source_job
 
-        plan = load_source(layered, checks=self._checks)
+        plan = load_source(layered, offsets_file=True, checks=self._checks)  # the worker keeps the positions
         store = await self._offsets.for_task(name, number, config)
         try:
             await store.start()
