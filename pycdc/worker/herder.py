@@ -34,6 +34,8 @@ log = structlog.get_logger(__name__)
 
 #: Seconds that a write waits for a leader to be known.
 _LEADER_LIMIT: Final = 5.0
+#: And between two looks whether the group still counts on us.
+_LEADER_LOOK: Final = 0.1
 #: Seconds that the answer to a change waits for the tasks, and between two looks at them.
 _FOLLOW_LIMIT: Final = 1.0
 _FOLLOW_LOOK: Final = 0.01
@@ -301,14 +303,19 @@ class Herder:
 
     async def _must_lead(self) -> None:
         """A few seconds' wait while the group meets are kinder than a refusal."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_LEADER_LIMIT), self._met:
-                while not self._place.assignment.leader_url:
-                    await self._met.wait()
-        if not self._place.leads:
-            raise NotHere(self._place.assignment.leader_url or None)
-        if self._member is None or not await self._member.confirm():
-            raise NotHere(None)
+        until = time.monotonic() + _LEADER_LIMIT
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(0.0, until - time.monotonic())), self._met:
+                    await self._met.wait_for(lambda: self._place.assignment.leader_url)
+            if not self._place.leads:
+                raise NotHere(self._place.assignment.leader_url or None)
+            # one that slept through a meeting leads no more, and does not know it yet
+            if self._member is not None and await self._member.confirm():
+                return
+            if time.monotonic() > until:
+                raise NotHere(None)
+            await asyncio.sleep(_LEADER_LOOK)
 
     async def must_lead(self) -> None:
         await self._must_lead()

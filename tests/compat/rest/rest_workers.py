@@ -66,6 +66,11 @@ class OurWorker:
                 return bool(answer.status == 200)
         return False
 
+    def signal(self, number: signal.Signals) -> None:
+        """Without waiting for what comes of it."""
+        if self._process is not None and self.running:
+            self._process.send_signal(number)
+
     def end(self, number: signal.Signals) -> None:
         """By this signal, and waited for. Raises subprocess.TimeoutExpired."""
         if self._process is None:
