@@ -1,12 +1,13 @@
 """The commands that do by hand what `pycdc migrate` does: curl and jq, to be run in a shell as they are.
 
-Credentials are never written into them: `CONNECT_USER` (name:password) and `CONNECT_TOKEN` are read from the environment.
+Credentials are never written into them: variables of the environment stand for them, CONNECT_USER (name:password) and
+CONNECT_TOKEN, of the side given by --to CONNECT_TO_USER and CONNECT_TO_TOKEN.
 """
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 from urllib.parse import quote
 
@@ -60,14 +61,9 @@ def back_by_hand(connector: Observed, old: Endpoint, new: Endpoint) -> list[Manu
     ]
 
 
-class _at:  # noqa: N801 - reads as a word where it is used
-    """`_at(side, name)("/status")`: an address as a word of the shell."""
-
-    def __init__(self, side: Endpoint, name: str) -> None:
-        self._base = f"{side}/connectors/{quote(name)}"
-
-    def __call__(self, path: str) -> str:
-        return shlex.quote(self._base + path)
+def _at(side: Endpoint, name: str) -> Callable[[str], str]:
+    """A connector's paths -> their addresses as words of the shell."""
+    return lambda path: shlex.quote(f"{side}/connectors/{quote(name)}{path}")
 
 
 def _curl(side: Endpoint) -> str:

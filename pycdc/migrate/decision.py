@@ -63,7 +63,8 @@ def decide(name: str, old: Observed | None, new: Observed | None, *, delete_old:
                 f"The connector {name} runs on both sides.", cause="each does the other's work again",
                 hint="stop it on one side (PUT /connectors/NAME/stop), then run this again",
             )  # fmt: skip
-        return Decision(last, new.wish)
+        # started by hand before the mark was taken away
+        return Decision(((Step.CLEAN, Step.VERIFY) if new.marker is not None else ()) + last, new.wish)
     if new is not None:
         _require_equal(name, old.plain_config, new.plain_config)
     if new is not None and new.marker is None and old.stopped:
@@ -95,6 +96,11 @@ def _back_to(name: str, old: Observed, new: Observed | None, last: tuple[Step, .
         raise MoveRefused(
             f"A move of the connector {name} to this side was cut short, and the side that it came from has it no more.",
             hint="run the move in its own direction again: it says what can be done",
+        )
+    if not old.stopped:
+        raise MoveRefused(
+            f"The connector {name} runs, and is marked as being moved to where it runs.",
+            hint="run the move to that side again, which finishes it; then this one",
         )
     cleaned = last or (Step.CLEAN_OLD,)
     if not new.stopped:

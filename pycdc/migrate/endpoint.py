@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -36,13 +37,14 @@ class Endpoint:
     @property
     def curl(self) -> str:
         """What curl needs beside the address: never a secret, but where to put it."""
+        variable = "CONNECT" if self.option == "URL" else "CONNECT_TO"
         parts = []
         if self.user is not None:
-            parts.append('--user "$CONNECT_USER"')
+            parts.append(f'--user "${variable}_USER"')
         if self.bearer is not None:
-            parts.append('--oauth2-bearer "$CONNECT_TOKEN"')
+            parts.append(f'-H "Authorization: Bearer ${variable}_TOKEN"')
         if self.cacert is not None:
-            parts.append(f"--cacert {self.cacert}")
+            parts.append(f"--cacert {shlex.quote(str(self.cacert))}")
         return "".join(f" {p}" for p in parts)
 
 

@@ -104,6 +104,7 @@ class ConnectRest:
         context = ssl.create_default_context(cafile=None if where.cacert is None else str(where.cacert)) if where.cacert else True
         self._session = aiohttp.ClientSession(
             headers=headers,
+            skip_auto_headers=("Content-Type",),  # Connect answers 415 where an empty body has one
             auth=None if where.credentials is None else aiohttp.BasicAuth(*where.credentials),
             connector=aiohttp.TCPConnector(ssl=context),
             timeout=aiohttp.ClientTimeout(total=_ANSWER_LIMIT, sock_connect=_CONNECT_LIMIT),
@@ -212,7 +213,8 @@ class ConnectRest:
         assert self._session is not None
         where = f"{method} {self.endpoint}{path}"
         try:
-            async with self._session.request(method, URL(f"{self.endpoint}{path}", encoded=True), json=body) as response:
+            headers = None if body is None else {"Content-Type": "application/json"}
+            async with self._session.request(method, URL(f"{self.endpoint}{path}", encoded=True), json=body, headers=headers) as response:
                 answer = Answer(response.status, await response.read())
         except TimeoutError:
             return ConnectionLost("Kafka Connect does not answer", where=where, cause=f"no answer in {_ANSWER_LIMIT:.0f} s")
