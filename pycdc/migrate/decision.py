@@ -61,7 +61,7 @@ def decide(name: str, old: Observed | None, new: Observed | None, *, delete_old:
         if not old.stopped:
             raise MoveRefused(
                 f"The connector {name} runs on both sides.", cause="each does the other's work again",
-                hint="stop it on one side (PUT /connectors/NAME/stop), then run this again",
+                hint=f"stop it on one side (PUT /connectors/{name}/stop), then run this again",
             )  # fmt: skip
         # started by hand before the mark was taken away
         return Decision(((Step.CLEAN, Step.VERIFY) if new.marker is not None else ()) + last, new.wish)
@@ -70,7 +70,7 @@ def decide(name: str, old: Observed | None, new: Observed | None, *, delete_old:
     if new is not None and new.marker is None and old.stopped:
         raise MoveRefused(
             f"The connector {name} is stopped on both sides.", cause="nothing says where it should run",
-            hint="start it where it ran last (PUT /connectors/NAME/resume), and run this again if that is the old side",
+            hint=f"start it where it ran last (PUT /connectors/{name}/resume), and run this again if that is the old side",
         )  # fmt: skip
     wish = (new.marker if new is not None else None) or old.wish
     _require_slot_stays(name, old)
@@ -85,7 +85,7 @@ def _without_old(name: str, new: Observed | None) -> Decision:
         raise MoveRefused(
             f"The move of the connector {name} was cut short, and the old side has it no more.",
             cause="whether its positions were copied is not known",
-            hint="compare GET /connectors/NAME/offsets with the slot or the consumer group, then PUT /connectors/NAME/resume",
+            hint=f"compare GET /connectors/{name}/offsets with the slot or the consumer group, then PUT /connectors/{name}/resume",
         )
     return Decision((), new.wish)
 
@@ -113,7 +113,7 @@ def _require_equal(name: str, old: Mapping[str, str], new: Mapping[str, str]) ->
     if differing:
         raise MoveRefused(
             f"The new side has another connector {name}, stopped.", cause=f"these keys differ: {', '.join(differing)}",
-            hint="make both configurations equal, or delete that connector (DELETE /connectors/NAME there), then run this again",
+            hint=f"make both configurations equal, or delete that connector (DELETE /connectors/{name} there), then run this again",
         )  # fmt: skip
 
 
@@ -123,5 +123,5 @@ def _require_slot_stays(name: str, old: Observed) -> None:
         if old.config.get(key, "").strip().lower() == "true":
             raise MoveRefused(
                 f"Stopping the connector {name} would drop its slot.", cause=f"{key} = true",
-                hint="set it to false on the old side (PATCH /connectors/NAME/config), then run this again",
+                hint=f"set it to false on the old side (PUT /connectors/{name}/config), then run this again",
             )  # fmt: skip

@@ -16,6 +16,7 @@ from typing import Final
 import msgspec
 
 from pycdc.config.layers import Entry, Layer, Layered
+from pycdc.config.worker import WorkerConfig
 from pycdc.debezium.source import VERSION
 from pycdc.errors import ConfigError
 from pycdc.migrate.observed import Observed
@@ -88,8 +89,8 @@ def judge(
 
 
 def _layered(config: Mapping[str, str], worker: Mapping[str, str] | None) -> Layered:
-    """The connector's keys above the worker's, which `pycdc connect` will have in its file."""
-    below = _STAND_INS if worker is None else worker
+    """The connector's keys above the worker's, which `pycdc connect` will have in its file; of those what connectors see."""
+    below = _STAND_INS if worker is None else {k: v for k, v in worker.items() if WorkerConfig.reads(k)}
     entries = {k: Entry(v, "the worker's file", Layer.WORKER) for k, v in below.items()}
     return Layered(entries | {k: Entry(v, "", Layer.CONFIG) for k, v in config.items()})
 

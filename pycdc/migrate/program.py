@@ -90,12 +90,14 @@ async def plan_move(old: Endpoint, new: Endpoint, worker: Mapping[str, str] | No
         except ConnectionLost as error:
             other = None
             say(f"{new} does not answer ({error.cause}): what it says itself is not in this plan")
-        if other is not None:
-            for why in obstacles(about, other):
-                say(f"nothing can be moved: {why}")
+        old_releases = [] if other is None else list(obstacles(about, other))
+        for why in old_releases:
+            say(f"nothing can be moved by REST: {why}; see docs/how-to/migrate-from-kafka-connect.md for older releases")
         for found in await survey(here, worker, names):
             more = [] if other is None else [*_of_clusters(found, about, other), *await complaints(there, found.connector)]
             _tell(report.reasons(found, more), say)
+            if old_releases:
+                continue
             try:
                 decision = decide(found.connector.name, found.connector, None if other is None else await there.connector(found.connector.name))
             except MoveRefused as error:

@@ -46,6 +46,30 @@ def migrate(*arguments, code=0):
     return done.stdout
 
 
+def killed_at(line, *arguments):
+    """The command is killed (kill -9) when it says `line`."""
+    process = subprocess.Popen([sys.executable, "-m", "pycdc.cli", "migrate", *arguments], stdout=subprocess.PIPE, text=True)
+    with process:
+        for said in process.stdout:
+            if line in said:
+                process.kill()
+                return
+    raise AssertionError(f"it never said {line!r}")
+
+
+def by_hand(plan, heading):
+    """Runs the commands below `heading` of a plan, as they stand there."""
+    block = plan.split(f"\n  {heading}:\n", 1)[1]
+    commands = []
+    for line in block.splitlines():
+        if not line.startswith("    "):
+            break
+        if not re.match(r"    \d+\. ", line):
+            commands.append(line.strip())
+    done = subprocess.run(["bash", "-euo", "pipefail", "-c", "\n".join(commands)], capture_output=True, text=True, timeout=80, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def flat(text):
     return re.sub(r"\s+", " ", text)
 

@@ -6,7 +6,7 @@ import threading
 import psycopg
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
-from connect_sides import flat, migrate, row, sink_config, source_config, started, state, until
+from connect_sides import by_hand, flat, killed_at, migrate, row, sink_config, source_config, started, state, until
 
 pytestmark = [pytest.mark.xdist_group("migrate"), pytest.mark.timeout(150)]
 
@@ -84,6 +84,9 @@ def test_a_source_moves_there_and_back_under_load(sides, postgres_db, names, kaf
             assert "moved already" not in migrate("apply", *both_ways, "--dry-run")
             assert state(b, name) == "absent"
 
+            for step in ("stop it on the old side", "copy its positions"):
+                killed_at(step, "apply", *both_ways)
+                assert state(b, name) == "STOPPED"
             there = migrate("apply", *both_ways)
             assert "RUNNING on the new side" in there
             assert (state(a, name), state(b, name)) == ("STOPPED", "RUNNING RUNNING")
@@ -103,7 +106,7 @@ def test_a_source_moves_there_and_back_under_load(sides, postgres_db, names, kaf
         a.call("DELETE", f"/connectors/{name}")
 
 
-def test_a_sink_moves_with_its_offsets(sides, postgres_db, names, kafka):
+def test_a_sink_moves_by_hand_and_back_with_its_offsets(sides, postgres_db, names, kafka):
     a, b = sides
     name, topic = names.base, f"{names.base}.rows"
     producer = Producer({"bootstrap.servers": kafka, "acks": "all", "log_level": 0, "linger.ms": 0})
@@ -122,14 +125,16 @@ def test_a_sink_moves_with_its_offsets(sides, postgres_db, names, kafka):
             until(lambda: a.call("GET", f"/connectors/{name}/offsets")["offsets"], "no offset is committed")
             shown = migrate("plan", a.url, "--to", b.url, "--connector", name)
             assert f"{name}: same" in shown
-            assert f"curl -fsS -X PUT {a.url}/connectors/{name}/stop" in shown
-            assert "RUNNING on the new side" in migrate("apply", a.url, "--to", b.url, "--connector", name)
-            assert (state(a, name), state(b, name)) == ("STOPPED", "RUNNING RUNNING")
+            by_hand(shown, "by hand")
+            wait_for_running(b, name)
+            assert state(a, name) == "STOPPED"
+            migrate("apply", a.url, "--to", b.url, "--connector", name, "--back")
+            assert (state(a, name), state(b, name)) == ("RUNNING RUNNING", "STOPPED")
         last = writing.last
         count = "SELECT count(*), max(id) FROM copied"
         until(lambda: sql.execute(count).fetchone() == (last + 1, last), lambda: f"{sql.execute(count).fetchone()} of {last + 1}")
         position = {"partition": {"kafka_topic": topic, "kafka_partition": 0}, "offset": {"kafka_offset": last + 1}}
-        until(lambda: b.call("GET", f"/connectors/{name}/offsets")["offsets"] == [position], "the offsets do not grow")
+        until(lambda: a.call("GET", f"/connectors/{name}/offsets")["offsets"] == [position], "the offsets do not grow")
         for side in sides:
             side.call("DELETE", f"/connectors/{name}")
 
