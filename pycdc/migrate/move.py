@@ -11,7 +11,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from pycdc.errors import PycdcError, ServerError
 from pycdc.migrate import positions
@@ -22,6 +22,7 @@ from pycdc.worker.requests import PartitionOffset
 
 Say = Callable[[str], None]
 
+#: Pause between two looks, seconds.
 _LOOK: Final = 0.25
 #: How long tasks must be gone and positions unchanged, seconds. Workers of a cluster stop their tasks one by one, and for a
 #: moment between two rebalances none is listed while one still stores its last position.
@@ -42,6 +43,15 @@ class Limits:
     wait: float = 120.0
     settled: float = _SETTLED
     works: float = _WORKS
+    look: float = _LOOK
+
+
+class _Undo(NamedTuple):
+    """`what` became of the connector by `act`; `tidy`: it only takes away what does no harm."""
+
+    what: str
+    act: Callable[[], Awaitable[None]]
+    tidy: bool = False
 
 
 class Move:
@@ -54,7 +64,9 @@ class Move:
         #: What the old side had read when it was seen at rest.
         self._recorded: list[PartitionOffset] = []
         self._kind = "source"
-        self._undo: list[tuple[str, Callable[[], Awaitable[None]]]] = []
+        self._undo: list[_Undo] = []
+        #: Whether this run may have started it on the new side.
+        self._starting = False
 
     async def decide(self, *, delete_old: bool = False) -> Decision:
         """What is left to do. Raises MoveRefused."""
@@ -96,17 +108,17 @@ class Move:
                 made = await self.new.connector(self.name) if error.status == 409 else None
                 if made is None or made.config != config:
                     raise
-            self._undo.append(("deleted on the new side", lambda: self.new.delete(self.name)))
+            self._undo.append(_Undo("deleted on the new side", lambda: self.new.delete(self.name), tidy=True))
         else:
             await self.new.configure(self.name, config)
-            self._undo.append(("", lambda: self.new.configure(self.name, there.plain_config)))
+            self._undo.append(_Undo("", lambda: self.new.configure(self.name, there.plain_config), tidy=True))
         await self._rest(self.new, lasts=0)
 
     async def _stop(self, wish: str) -> None:
         if not self._undo:
             # this run goes on with an earlier one's copy
-            self._undo.append(("", lambda: self._clean("")))
-        self._undo.append((f"{_STARTED[wish]} on the old side", lambda: self._start_old(wish)))
+            self._undo.append(_Undo("", lambda: self._clean(""), tidy=True))
+        self._undo.append(_Undo(f"{_STARTED[wish]} on the old side", lambda: self._start_old(wish)))
         if not (await self._seen(self.old)).stopped:
             await self.old.stop(self.name)
         self._recorded = await self._rest(self.old)
@@ -136,7 +148,8 @@ class Move:
         old = await self.old.connector(self.name)
         if old is not None and not old.at_rest:
             raise MoveFailed(f"The connector {self.name} was started on the old side meanwhile.")
-        self._undo.append(("stopped on the new side", self._stop_new))
+        self._undo.append(_Undo("stopped on the new side", self._stop_new))
+        self._starting = True
         await self.new.start(self.name, wish)
 
     async def _verify(self, wish: str) -> None:
@@ -175,10 +188,13 @@ class Move:
         cause = ": ".join(p for p in (error.what, error.cause) if p)
         done = []
         while self._undo:
-            what, act = self._undo.pop()
+            what, act, tidy = self._undo.pop()
             try:
                 await act()
             except PycdcError as second:
+                if tidy:
+                    done.append("still there on the new side, stopped")
+                    continue
                 return MoveFailed(
                     f"The connector {self.name} could not be moved, nor could that be undone: it may be stopped on both sides.",
                     where=error.where, cause=f"{cause}\n  then: {second.what}: {second.cause or second.where}",
@@ -202,7 +218,8 @@ class Move:
         await self._until(written, "its positions cannot be written on the old side", retry=RestRefused)
 
     async def _start_old(self, wish: str) -> None:
-        there = await self.new.connector(self.name)
+        """A new side that was never told to start is not asked: it may be the one that does not answer."""
+        there = await self.new.connector(self.name) if self._starting else None
         if there is not None and not there.at_rest:
             raise MoveFailed("the new side is not at rest")
         await self.old.start(self.name, wish)
@@ -250,7 +267,7 @@ class Move:
             if now > end:
                 cause = f"not within {self._limits.wait:g} s" + (f"; {refused.where}: {refused.cause}" if refused else "")
                 raise MoveFailed(f"The connector {self.name}: {what}.", cause=cause)
-            await asyncio.sleep(_LOOK)
+            await asyncio.sleep(self._limits.look)
 
 
 _STARTED: Final = {"RUNNING": "started again", "PAUSED": "paused again", "STOPPED": "stopped, as it was,"}
