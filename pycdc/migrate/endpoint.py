@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from base64 import b64encode
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -27,12 +28,11 @@ class Endpoint:
         return self.url
 
     @property
-    def credentials(self) -> tuple[str, str] | None:
-        """Name and password."""
-        if self.user is None:
-            return None
-        name, _, password = self.user.partition(":")
-        return name, password
+    def authorization(self) -> str | None:
+        """The header's value."""
+        if self.bearer is not None:
+            return f"Bearer {self.bearer}"
+        return None if self.user is None else f"Basic {b64encode(self.user.encode()).decode()}"
 
     @property
     def curl(self) -> str:
@@ -61,6 +61,8 @@ def endpoint(
     found = secrets.texts.get(f"{side}user", own.user)
     if found is not None and ":" not in found:
         faults.append(Fault(f"{side}user", "must be NAME:PASSWORD"))
+    if user is not None and bearer is not None:
+        faults.append(Fault(f"{side}bearer", f"cannot be given together with {side}user"))
     if cacert is not None and not Path(cacert).is_file():
         faults.append(Fault(f"{side}cacert", "no such file", cacert))
     if faults:

@@ -100,12 +100,11 @@ class ConnectRest:
         import aiohttp
 
         where = self.endpoint
-        headers = {"Accept": "application/json"} | ({"Authorization": f"Bearer {where.bearer}"} if where.bearer else {})
+        headers = {"Accept": "application/json"} | ({"Authorization": where.authorization} if where.authorization else {})
         context = ssl.create_default_context(cafile=None if where.cacert is None else str(where.cacert)) if where.cacert else True
         self._session = aiohttp.ClientSession(
             headers=headers,
             skip_auto_headers=("Content-Type",),  # Connect answers 415 where an empty body has one
-            auth=None if where.credentials is None else aiohttp.BasicAuth(*where.credentials),
             connector=aiohttp.TCPConnector(ssl=context),
             timeout=aiohttp.ClientTimeout(total=_ANSWER_LIMIT, sock_connect=_CONNECT_LIMIT),
         )
@@ -214,7 +213,9 @@ class ConnectRest:
         where = f"{method} {self.endpoint}{path}"
         try:
             headers = None if body is None else {"Content-Type": "application/json"}
-            async with self._session.request(method, URL(f"{self.endpoint}{path}", encoded=True), json=body, headers=headers) as response:
+            url = URL(f"{self.endpoint}{path}", encoded=True)
+            # a redirect is not followed: a PUT would become a GET on the way
+            async with self._session.request(method, url, json=body, headers=headers, allow_redirects=False) as response:
                 answer = Answer(response.status, await response.read())
         except TimeoutError:
             return ConnectionLost("Kafka Connect does not answer", where=where, cause=f"no answer in {_ANSWER_LIMIT:.0f} s")
