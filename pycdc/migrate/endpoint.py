@@ -70,6 +70,12 @@ def endpoint(
     return Endpoint(own.url, option, found, secrets.texts.get(f"{side}bearer"), None if cacert is None else Path(cacert))
 
 
+def require_two(old: Endpoint, new: Endpoint) -> None:
+    """A connector cannot be moved to where it is. Raises ConfigError."""
+    if old.url == new.url:
+        raise ConfigError("The command line is wrong.", faults=(Fault("--to", "is the same side as URL", new.url),))
+
+
 class _Address:
     """The address without credentials, and those that stood in it."""
 

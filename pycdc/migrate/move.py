@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 from pycdc.errors import PycdcError, ServerError
 from pycdc.migrate import positions
-from pycdc.migrate.decision import Decision, Step, decide
+from pycdc.migrate.decision import Decision, MoveRefused, Step, decide
 from pycdc.migrate.observed import MARKER, Observed
 from pycdc.migrate.rest import ConnectRest, RestRefused
 from pycdc.worker.requests import PartitionOffset
@@ -29,6 +29,8 @@ _LOOK: Final = 0.25
 _SETTLED: Final = 2.0
 #: How long a started connector must work before it is believed, seconds: many fail only at their first connection.
 _WORKS: Final = 3.0
+#: How long a connector's state may be unknown until it counts as one that should run, seconds.
+_ASSIGNED: Final = 15.0
 
 
 class MoveFailed(ServerError):
@@ -70,9 +72,14 @@ class Move:
 
     async def decide(self, *, delete_old: bool = False) -> Decision:
         """What is left to do. Raises MoveRefused."""
-        old, new = await self.old.connector(self.name), await self.new.connector(self.name)
+        old, new = await self._assigned(self.old), await self._assigned(self.new)
         self._kind = (old or new or _NOBODY).kind
         decision = decide(self.name, old, new, delete_old=delete_old)
+        if Step.CREATE in decision.steps and self._kind == "source" and positions.in_snapshot(await self.old.offsets(self.name)):
+            raise MoveRefused(
+                f"The connector {self.name} is in its first snapshot.", cause="the new side would begin it anew",
+                hint="wait until it streams, then run this again",
+            )  # fmt: skip
         if decision.steps and new is not None and new.stopped and not new.at_rest:
             await self._rest(self.new)  # it was stopped a moment ago
         return decision
@@ -225,6 +232,15 @@ class Move:
         await self.old.start(self.name, wish)
 
     # ---- looking
+
+    async def _assigned(self, side: ConnectRest) -> Observed | None:
+        """As `side` has it, when its state is known: a new connector has none for a moment, nor has one in a rebalance."""
+        end = time.monotonic() + min(self._limits.wait, _ASSIGNED)
+        while True:
+            seen = await side.connector(self.name)
+            if seen is None or seen.state != "UNASSIGNED" or time.monotonic() > end:
+                return seen
+            await asyncio.sleep(self._limits.look)
 
     async def _seen(self, side: ConnectRest) -> Observed:
         seen = await side.connector(self.name)

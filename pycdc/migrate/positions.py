@@ -62,6 +62,11 @@ def to_write(recorded: Positions, there: Positions, *, sink: bool) -> list[Parti
     return [*kept, *(PartitionOffset(p.partition, None) for p in _known(there) if _key(p) not in names)]
 
 
+def in_snapshot(positions: Positions) -> bool:
+    """Of a PostgreSQL source: its first snapshot has begun and is not done."""
+    return any(not snapshot_done(dict(entry.offset or {})) for entry in _known(positions))
+
+
 def told(positions: Positions) -> str:
     """In one line: `0/16B3748`, or `shop.orders-0@17 and 3 more`; `none` where nothing was read."""
     texts = [_told(entry) for entry in _known(positions)]
@@ -75,7 +80,7 @@ def _told(entry: PartitionOffset) -> str:
     text = _reached_text(offset)
     if "kafka_offset" in offset:
         return f"{_partition(entry)}@{text}"
-    return text if snapshot_done(offset) else f"{text}, in the snapshot"
+    return text if snapshot_done(dict(offset)) else f"{text}, in the snapshot"
 
 
 def _known(positions: Positions) -> Iterator[PartitionOffset]:

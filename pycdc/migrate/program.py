@@ -12,7 +12,7 @@ from pycdc.errors import ConnectionLost, PycdcError
 from pycdc.migrate import inplace, report
 from pycdc.migrate.byhand import lines
 from pycdc.migrate.decision import MoveRefused, decide
-from pycdc.migrate.endpoint import Endpoint
+from pycdc.migrate.endpoint import Endpoint, require_two
 from pycdc.migrate.judgement import Finding, Verdict
 from pycdc.migrate.move import Limits, Move
 from pycdc.migrate.observed import About
@@ -55,8 +55,9 @@ async def inspect_cluster(side: Endpoint, worker: Mapping[str, str] | None, *, a
         say(report.as_json(found))
         return
     say(f"{side}: Kafka Connect {about.version}, {len(found)} connectors")
-    for line in report.table(found):
-        say(line)
+    _tell(report.table(found), say)
+    if any(s.judgement.checks for s in found):
+        say("Verdicts are without the worker's keys, on which some of these connectors rest: give its file with --worker.")
 
 
 async def plan_in_place(side: Endpoint, worker: Mapping[str, str] | None, path: str | None, names: Collection[str], *, say: Say) -> None:
@@ -83,6 +84,7 @@ def _tell(texts: Iterable[str], say: Say) -> None:
 
 async def plan_move(old: Endpoint, new: Endpoint, worker: Mapping[str, str] | None, names: Collection[str], *, say: Say) -> None:
     """What each connector will be on the new side, and how it gets there."""
+    require_two(old, new)
     async with ConnectRest(old) as here, ConnectRest(new) as there:
         about = await here.about()
         try:
@@ -116,6 +118,7 @@ async def apply_moves(
     old: Endpoint, new: Endpoint, names: Collection[str], *, delete_old: bool, dry_run: bool, wait: float, say: Say
 ) -> None:
     """The moves, one after another. `names` empty: all that the old side has. Raises MoveRefused, MoveFailed."""
+    require_two(old, new)
     async with AsyncExitStack() as stack:
         here, there = await stack.enter_async_context(ConnectRest(old)), await stack.enter_async_context(ConnectRest(new))
         about, other = await here.about(), await there.about()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -83,9 +84,9 @@ def steps(s: Surveyed, decision: Decision, old: Endpoint, new: Endpoint) -> Iter
         yield f"  moved already: it is {decision.wish} on the new side"
         return
     yield "  to move it:"
-    yield f"    pycdc migrate apply {old}{_options(old)} --to {new}{_options(new)} --connector {c.name}"
+    yield f"    pycdc migrate apply {old}{_options(old)} --to {new}{_options(new)} --connector {shlex.quote(c.name)}"
     yield "  and back, while the old side still has it:"
-    yield f"    pycdc migrate apply {old}{_options(old)} --to {new}{_options(new)} --connector {c.name} --back"
+    yield f"    pycdc migrate apply {old}{_options(old)} --to {new}{_options(new)} --connector {shlex.quote(c.name)} --back"
     yield "  by hand:"
     yield from lines(move_by_hand(c, old, new, has_positions=bool(s.offsets)), "    ")
     yield "  and back by hand:"
@@ -97,7 +98,7 @@ def _options(side: Endpoint) -> str:
     prefix, variable = ("--", "CONNECT") if side.option == "URL" else (f"{side.option}-", "CONNECT_TO")
     user = f" {prefix}user '${{env:{variable}_USER}}'" if side.user is not None else ""
     bearer = f" {prefix}bearer '${{env:{variable}_TOKEN}}'" if side.bearer is not None else ""
-    return user + bearer + (f" {prefix}cacert {side.cacert}" if side.cacert is not None else "")
+    return user + bearer + (f" {prefix}cacert {shlex.quote(str(side.cacert))}" if side.cacert is not None else "")
 
 
 def left_to_do(name: str, decision: Decision) -> list[str]:

@@ -46,15 +46,16 @@ def migrate(*arguments, code=0):
     return done.stdout
 
 
-def killed_at(line, *arguments):
-    """The command is killed (kill -9) when it says `line`."""
-    process = subprocess.Popen([sys.executable, "-m", "pycdc.cli", "migrate", *arguments], stdout=subprocess.PIPE, text=True)
-    with process:
+def ended_at(line, number, *arguments):
+    """The command gets the signal `number` when it says `line`. Its exit code and what it says on standard error."""
+    command = [sys.executable, "-m", "pycdc.cli", "migrate", *arguments, "--log-format", "text"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         for said in process.stdout:
             if line in said:
-                process.kill()
-                return
-    raise AssertionError(f"it never said {line!r}")
+                process.send_signal(number)
+                break
+        _, told = process.communicate(timeout=30)
+    return process.returncode, told
 
 
 def by_hand(plan, heading):

@@ -1,12 +1,13 @@
 """Connectors move between two real Connect clusters while their data flows: nothing is lost, and at most one side runs."""
 
 import json
+import signal
 import threading
 
 import psycopg
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
-from connect_sides import by_hand, flat, killed_at, migrate, row, sink_config, source_config, started, state, until
+from connect_sides import by_hand, ended_at, flat, migrate, row, sink_config, source_config, started, state, until
 
 pytestmark = [pytest.mark.xdist_group("migrate"), pytest.mark.timeout(150)]
 
@@ -84,9 +85,11 @@ def test_a_source_moves_there_and_back_under_load(sides, postgres_db, names, kaf
             assert "moved already" not in migrate("apply", *both_ways, "--dry-run")
             assert state(b, name) == "absent"
 
-            for step in ("stop it on the old side", "copy its positions"):
-                killed_at(step, "apply", *both_ways)
-                assert state(b, name) == "STOPPED"
+            assert ended_at("stop it on the old side", signal.SIGKILL, "apply", *both_ways)[0] == -signal.SIGKILL
+            code, told = ended_at("copy its positions", signal.SIGTERM, "apply", *both_ways)
+            assert (code, state(b, name)) == (1, "STOPPED")
+            assert "The move was interrupted" in told
+            assert "the same command goes on" in told
             there = migrate("apply", *both_ways)
             assert "RUNNING on the new side" in there
             assert (state(a, name), state(b, name)) == ("STOPPED", "RUNNING RUNNING")

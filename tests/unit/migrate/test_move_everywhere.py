@@ -6,6 +6,7 @@ import pytest
 from connect_model import Held, Killed, Model
 
 from pycdc.errors import ConnectionLost, PycdcError
+from pycdc.migrate.decision import MoveRefused
 from pycdc.migrate.move import Limits, Move, MoveFailed
 from pycdc.migrate.observed import MARKER
 from pycdc.migrate.rest import RestRefused
@@ -188,6 +189,15 @@ def test_there_and_back_and_there_again_and_the_old_one_deleted():
     world.move(delete_old=True)
     assert (world.state(world.a), world.state(world.b)) == (None, "RUNNING")
     assert world.move().steps == ()
+
+
+def test_a_first_snapshot_is_not_interrupted():
+    world = World()
+    offset = {"lsn": 7, "snapshot": "INITIAL", "snapshot_completed": False}
+    world.a.kept["n"] = {"p": PartitionOffset({"server": "shop"}, offset)}
+    with pytest.raises(MoveRefused, match="first snapshot"):
+        world.move()
+    assert (world.state(world.a), world.state(world.b)) == ("RUNNING", None)
 
 
 def test_stale_positions_on_the_new_side_are_gone():
