@@ -7,7 +7,7 @@ left, because pycdc's workers form a group of their own kind and never join one 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from pycdc.errors import ConfigError, Fault
 from pycdc.migrate.byhand import Manual
@@ -26,15 +26,18 @@ def require_worker(worker: Mapping[str, str] | None, path: str | None) -> None:
         raise ConfigError("The takeover cannot be planned.", faults=faults)
 
 
-def shared(worker: Mapping[str, str]) -> Iterator[str]:
+def shared(worker: Mapping[str, str]) -> list[str]:
     """What stays as it is."""
-    yield f"configurations in the topic {worker['config.storage.topic']}, positions in {worker['offset.storage.topic']}, "
-    yield f"states in {worker['status.storage.topic']}; slots, publications, topics and the sinks' groups are not touched"
+    topics = [f"{what} in the topic {worker[f'{key}.storage.topic']}" for what, key in _KEPT.items()]
+    return [*topics, "slots, publications, the connectors' topics and the sinks' groups"]
+
+
+_KEPT = {"configurations": "config", "positions": "offset", "states": "status"}
 
 
 def take_over(worker: Mapping[str, str], path: str, old: Endpoint) -> list[Manual]:
     """The operator's steps, in order."""
-    brokers, group, file = shlex.quote(worker["bootstrap.servers"]), shlex.quote(worker["group.id"]), shlex.quote(path)
+    file = shlex.quote(path)
     curl = f"curl -fsS{old.curl}"
     address = shlex.quote(f"{old}/connectors?expand=status")
     return [
@@ -43,7 +46,10 @@ def take_over(worker: Mapping[str, str], path: str, old: Endpoint) -> list[Manua
             "stop every worker of Kafka Connect in an orderly way (SIGTERM), on each of its machines, and keep it from being started again",
             ("systemctl disable --now kafka-connect    # or scale its deployment to 0",),
         ),
-        Manual("see that nobody is left in its group", (f"kafka-groups.sh --bootstrap-server {brokers} --list | grep -w {group} || true",)),
+        Manual(
+            f"see that none answers any more; pycdc does not join the group {worker['group.id']} while one is a member of it",
+            (f"until ! curl -s{old.curl} {shlex.quote(f'{old}/')}; do sleep 1; done",),
+        ),
         Manual("start pycdc with the same file, on one machine or several", (f"pycdc connect --config {file}",)),
         Manual("compare what runs", (f"{curl} {address} > after.json", _COMPARE)),
     ]

@@ -192,7 +192,7 @@ class Move:
     async def _undone(self, failure: Exception) -> PycdcError:
         """The error that says what became of the connector."""
         error = failure if isinstance(failure, PycdcError) else PycdcError(f"internal error: {type(failure).__name__}")
-        cause = ": ".join(p for p in (error.what, error.cause) if p)
+        cause = ": ".join(p for p in (error.what.rstrip("."), error.cause) if p)
         done = []
         while self._undo:
             what, act, tidy = self._undo.pop()

@@ -130,8 +130,13 @@ def _kind(told: str, config: Mapping[str, str]) -> str:
 
 #: A line of a trace that is longer quotes something, a statement or a record.
 _LONGEST_LINE: Final = 300
+_CAUSE: Final = "Caused by: "
 
 
 def _first_line(trace: str) -> str:
-    lines = trace.strip().splitlines()
-    return lines[0][:_LONGEST_LINE] if lines else "FAILED, without a trace"
+    """And the class of the innermost cause, whose text may quote a row."""
+    found = trace.strip().splitlines()
+    if not found:
+        return "FAILED, without a trace"
+    causes = [line.removeprefix(_CAUSE).split(":")[0] for line in found if line.startswith(_CAUSE)]
+    return found[0][:_LONGEST_LINE] + (f" (caused by {causes[-1]})" if causes else "")

@@ -11,7 +11,7 @@ from pycdc.config.files import read_file
 from pycdc.errors import ConnectionLost, PycdcError
 from pycdc.migrate import inplace, report
 from pycdc.migrate.byhand import lines
-from pycdc.migrate.decision import MoveRefused, decide
+from pycdc.migrate.decision import MoveRefused, Step, decide
 from pycdc.migrate.endpoint import Endpoint, require_two
 from pycdc.migrate.judgement import Finding, Verdict
 from pycdc.migrate.move import Limits, Move
@@ -98,7 +98,7 @@ async def plan_move(old: Endpoint, new: Endpoint, worker: Mapping[str, str] | No
         for found in await survey(here, worker, names):
             more = [] if other is None else [*_of_clusters(found, about, other), *await complaints(there, found.connector)]
             _tell(report.reasons(found, more), say)
-            if old_releases:
+            if old_releases or any(f.verdict == Verdict.IMPOSSIBLE for f in (*found.judgement.findings, *more)):
                 continue
             try:
                 decision = decide(found.connector.name, found.connector, None if other is None else await there.connector(found.connector.name))
@@ -139,8 +139,11 @@ async def _apply(move: Move, old: About, new: About, *, delete_old: bool, dry_ru
     decision = await move.decide(delete_old=delete_old)
     seen = await move.old.connector(move.name)
     why = obstacle(seen, old, new) if seen is not None and decision.steps else None
-    if why is not None:
-        raise MoveRefused(f"The connector {move.name} cannot be moved.", cause=why)
+    # what only validation sees would fail behind the stop: some of it is no reason to refuse a creation
+    told = await complaints(move.new, seen) if seen is not None and Step.CREATE in decision.steps else []
+    if why is not None or told:
+        cause = "; ".join(([why] if why else []) + [str(finding) for finding in told])
+        raise MoveRefused(f"The connector {move.name} cannot be moved.", cause=cause, hint="`pycdc migrate plan` has everything that it needs")
     if dry_run or not decision.steps:
         _tell(report.left_to_do(move.name, decision), say)
         return

@@ -1,11 +1,14 @@
 """Two Connect clusters on one broker, A and B, and the command between them. What runs as B is said in one place."""
 
+import itertools
 import json
+import os
 import re
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from pycdc.servers.connect import Connect
 
@@ -58,17 +61,28 @@ def ended_at(line, number, *arguments):
     return process.returncode, told
 
 
-def by_hand(plan, heading):
-    """Runs the commands below `heading` of a plan, as they stand there."""
-    block = plan.split(f"\n  {heading}:\n", 1)[1]
-    commands = []
-    for line in block.splitlines():
-        if not line.startswith("    "):
-            break
-        if not re.match(r"    \d+\. ", line):
-            commands.append(line.strip())
-    done = subprocess.run(["bash", "-euo", "pipefail", "-c", "\n".join(commands)], capture_output=True, text=True, timeout=80, check=False)
+def run_lines(commands, **variables):
+    """In a shell, which ends with the first command that fails."""
+    script = "\n".join(commands)
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script], capture_output=True, text=True, timeout=80, check=False, env={**os.environ, **variables}
+    )
     assert done.returncode == 0, done.stderr
+
+
+def commands_of_a_plan(plan, heading):
+    """The commands below `heading`."""
+    block = plan.split(f"\n  {heading}:\n", 1)[1]
+    lines = itertools.takewhile(lambda line: line.startswith("    "), block.splitlines())
+    return [line.strip() for line in lines if not re.match(r"    \d+\. ", line)]
+
+
+def commands_of_the_page(heading):
+    """The commands below `heading` of the how-to, up to the next heading; variables are given by who runs them."""
+    page = (Path(__file__).parents[3] / "docs/how-to/migrate-from-kafka-connect.md").read_text()
+    section = re.split(r"\n##+ ", page.split(f"# {heading}\n", 1)[1], maxsplit=1)[0]
+    deepest = [line for line in section.splitlines() if re.match(r" {4,}\S", line) and "OLD=" not in line]
+    return [line.strip() for line in deepest]
 
 
 def flat(text):

@@ -7,7 +7,20 @@ import threading
 import psycopg
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
-from connect_sides import by_hand, ended_at, flat, migrate, row, sink_config, source_config, started, state, until
+from connect_sides import (
+    commands_of_a_plan,
+    commands_of_the_page,
+    ended_at,
+    flat,
+    migrate,
+    row,
+    run_lines,
+    sink_config,
+    source_config,
+    started,
+    state,
+    until,
+)
 
 pytestmark = [pytest.mark.xdist_group("migrate"), pytest.mark.timeout(150)]
 
@@ -128,11 +141,12 @@ def test_a_sink_moves_by_hand_and_back_with_its_offsets(sides, postgres_db, name
             until(lambda: a.call("GET", f"/connectors/{name}/offsets")["offsets"], "no offset is committed")
             shown = migrate("plan", a.url, "--to", b.url, "--connector", name)
             assert f"{name}: same" in shown
-            by_hand(shown, "by hand")
+            run_lines(commands_of_a_plan(shown, "by hand"))
             wait_for_running(b, name)
             assert state(a, name) == "STOPPED"
-            migrate("apply", a.url, "--to", b.url, "--connector", name, "--back")
-            assert (state(a, name), state(b, name)) == ("RUNNING RUNNING", "STOPPED")
+            run_lines(commands_of_the_page("And back by hand"), OLD=a.url, NEW=b.url, NAME=name)
+            wait_for_running(a, name)
+            assert state(b, name) == "STOPPED"
         last = writing.last
         count = "SELECT count(*), max(id) FROM copied"
         until(lambda: sql.execute(count).fetchone() == (last + 1, last), lambda: f"{sql.execute(count).fetchone()} of {last + 1}")
@@ -142,8 +156,8 @@ def test_a_sink_moves_by_hand_and_back_with_its_offsets(sides, postgres_db, name
             side.call("DELETE", f"/connectors/{name}")
 
 
-def test_what_fails_on_the_new_side_runs_again_on_the_old_one(sides, postgres_db, target, names, kafka):
-    """The target lets nobody in while the connector moves: it fails there, comes back, and goes on."""
+def test_what_fails_on_the_new_side_runs_again_on_the_old_one_and_moves_later(sides, postgres_db, target, names, kafka):
+    """The target lets nobody in while the connector moves: it fails there, comes back, goes on, and moves when it can."""
     a, b = sides
     name, topic = names.base, f"{names.base}.rows"
     producer = Producer({"bootstrap.servers": kafka, "acks": "all", "log_level": 0})
@@ -162,8 +176,11 @@ def test_what_fails_on_the_new_side_runs_again_on_the_old_one(sides, postgres_db
         assert state(a, name).startswith("RUNNING")
         admin.execute(f"ALTER DATABASE {target.dbname} ALLOW_CONNECTIONS true")
         a.call("POST", f"/connectors/{name}/restart?includeTasks=true&onlyFailed=true")
+        wait_for_running(a, name)
+        migrate("apply", a.url, "--to", b.url, "--all", "--delete-old")
+        assert (state(a, name), state(b, name)) == ("absent", "RUNNING RUNNING")
         producer.produce(topic, *reversed(row(5)))
         assert producer.flush(20) == 0
         ids = "SELECT array_agg(id ORDER BY id) FROM copied"
         until(lambda: sql.execute(ids).fetchone() == ([0, 1, 2, 3, 4, 5],), lambda: str(sql.execute(ids).fetchone()))
-        a.call("DELETE", f"/connectors/{name}")
+        b.call("DELETE", f"/connectors/{name}")

@@ -136,5 +136,7 @@ def test_states_of_a_connector():
     seen = Observed.of(info, Status(State("RUNNING"), [Task(0, "FAILED", ""), Task(1, "RUNNING")]))
     assert (seen.kind, seen.config, seen.works, seen.wish) == ("sink", {"topics": "a", "name": "n"}, False, "RUNNING")
     assert seen.failure == "task 0: FAILED, without a trace"
+    trace = "a.B: no\n\tat x\nCaused by: c.D: row 7\n\tat y\nCaused by: e.F: row 7\n\tat z\n"
+    assert Observed.of(info, Status(State("FAILED", trace))).failure == "a.B: no (caused by e.F)"
     assert not Observed.of(info, Status(State("STOPPED"), [Task(0, "UNASSIGNED")])).at_rest
     assert Observed.of(info, Status(State("STOPPED"))).at_rest
