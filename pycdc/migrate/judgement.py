@@ -65,13 +65,11 @@ class Judgement(msgspec.Struct, frozen=True):
         return self.findings[0].verdict if self.findings else Verdict.SAME
 
 
-def judge(
-    connector: Observed, worker: Mapping[str, str] | None = None, *, checks: ClientChecks | None = None, version: str = ""
-) -> Judgement:
-    """`worker`: the keys of the worker's file, None when it is not given; `version`: of the class where it runs."""
+def judge(connector: Observed, worker: Mapping[str, str] | None = None, *, checks: ClientChecks | None = None) -> Judgement:
+    """`worker`: the keys of the worker's file, None when it is not given."""
     config = connector.plain_config
     resolution = _layered(config, worker).resolve()
-    findings = [*_foreign_providers(resolution.foreign, worker), *_release(config, version or connector.version)]
+    findings = [*_foreign_providers(resolution.foreign, worker), *_release(config, connector.version)]
     told = {f.key for f in findings} | {f.key for f in resolution.faults}
     # what cannot be looked up here has some value there: the rest of the configuration is judged as if it were
     config |= {f.key: _SOME for f in resolution.faults if f.key in config}

@@ -16,8 +16,8 @@ _CONFLUENT: Final = 4
 
 
 def release(about: About) -> tuple[int, int] | None:
-    """Kafka's release; None when its text tells none."""
-    match = re.match(r"(\d+)\.(\d+)", about.version)
+    """Kafka's release; None when its text tells none, or that of a program which counts its own releases from 0."""
+    match = re.match(r"([1-9]\d*)\.(\d+)", about.version)
     if match is None:
         return None
     confluent = re.search(r"-(ccs|ce)\b", about.version) is not None

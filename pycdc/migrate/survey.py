@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
+import msgspec
+
 from pycdc.errors import PycdcError
 from pycdc.kafka.checks import client_checks
 from pycdc.migrate.capture import captured
@@ -39,8 +41,10 @@ async def survey(cluster: ConnectRest, worker: Mapping[str, str] | None, names: 
     found = []
     for name in names or connectors:
         connector = connectors[name]
-        version = connector.version or versions.get(connector.config.get("connector.class", ""), "")
-        judgement = judge(connector, worker, checks=checks, version=version)
+        if not connector.version:  # releases before 4.1
+            version = versions.get(connector.config.get("connector.class", ""), "")
+            connector = msgspec.structs.replace(connector, version=version)
+        judgement = judge(connector, worker, checks=checks)
         found.append(Surveyed(connector, judgement, captured(connector, judgement.plan), await _offsets(cluster, name)))
     return found
 

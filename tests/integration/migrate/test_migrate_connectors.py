@@ -1,6 +1,7 @@
 """Connectors move between two real Connect clusters while their data flows: nothing is lost, and at most one side runs."""
 
 import json
+import secrets
 import signal
 import threading
 
@@ -26,12 +27,21 @@ pytestmark = [pytest.mark.xdist_group("migrate"), pytest.mark.timeout(150)]
 
 
 @pytest.fixture(scope="module")
-def sides(stack, tmp_path_factory):
+def clusters(stack, tmp_path_factory):
     folder = tmp_path_factory.mktemp("migrate")
-    both = started(folder, stack.kafka, f"migrate-{folder.parent.name}")
+    both = started(folder, stack.kafka, f"migrate-{secrets.token_hex(3)}")
     yield both
     for side in both:
         side.stop()
+
+
+@pytest.fixture
+def sides(clusters, postgres_db):
+    """Both without a connector; those of the test are gone before its database is."""
+    yield clusters
+    for side in clusters:
+        for name in side.call("GET", "/connectors"):
+            side.call("DELETE", f"/connectors/{name}")
 
 
 class Writing:
@@ -119,7 +129,6 @@ def test_a_source_moves_there_and_back_under_load(sides, postgres_db, names, kaf
         ids = read_ids(kafka, topic)
         assert sorted(set(ids)) == list(range(last + 1))
         assert ids.count(0) == 1, "no second snapshot"
-        a.call("DELETE", f"/connectors/{name}")
 
 
 def test_a_sink_moves_by_hand_and_back_with_its_offsets(sides, postgres_db, names, kafka):
@@ -152,8 +161,6 @@ def test_a_sink_moves_by_hand_and_back_with_its_offsets(sides, postgres_db, name
         until(lambda: sql.execute(count).fetchone() == (last + 1, last), lambda: f"{sql.execute(count).fetchone()} of {last + 1}")
         position = {"partition": {"kafka_topic": topic, "kafka_partition": 0}, "offset": {"kafka_offset": last + 1}}
         until(lambda: a.call("GET", f"/connectors/{name}/offsets")["offsets"] == [position], "the offsets do not grow")
-        for side in sides:
-            side.call("DELETE", f"/connectors/{name}")
 
 
 def test_what_fails_on_the_new_side_runs_again_on_the_old_one_and_moves_later(sides, postgres_db, target, names, kafka):
@@ -183,4 +190,3 @@ def test_what_fails_on_the_new_side_runs_again_on_the_old_one_and_moves_later(si
         assert producer.flush(20) == 0
         ids = "SELECT array_agg(id ORDER BY id) FROM copied"
         until(lambda: sql.execute(ids).fetchone() == ([0, 1, 2, 3, 4, 5],), lambda: str(sql.execute(ids).fetchone()))
-        b.call("DELETE", f"/connectors/{name}")

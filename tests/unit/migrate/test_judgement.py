@@ -32,7 +32,8 @@ UNWRAP = {
 
 
 def judged(config, kind="source", worker=WORKER, version=""):
-    judgement = judge(Observed(name="n", kind=kind, config={**config, "name": "n"}), worker, checks=client_checks(), version=version)
+    connector = Observed(name="n", kind=kind, config={**config, "name": "n"}, version=version)
+    judgement = judge(connector, worker, checks=client_checks())
     assert "s3cret-word" not in str(judgement.findings)
     return judgement
 

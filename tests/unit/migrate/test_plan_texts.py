@@ -100,7 +100,7 @@ def test_by_hand_it_ends_as_it_was(state, last):
 
 
 @pytest.mark.parametrize(
-    ("version", "found"), [("4.1.1", (4, 1)), ("7.7.0-ccs", (3, 7)), ("8.0.1-ce", (4, 0)), ("3.9.0.redhat-1", (3, 9)), ("pycdc", None)]
+    ("version", "found"), [("4.1.1", (4, 1)), ("7.7.0-ccs", (3, 7)), ("8.0.1-ce", (4, 0)), ("3.9.0.redhat-1", (3, 9)), ("pycdc", None), ("0.1.0", None)]
 )
 def test_releases(version, found):
     assert preflight.release(About(version)) == found
