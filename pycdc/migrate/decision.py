@@ -1,8 +1,8 @@
 """What is left to do to move a connector, from what both sides say of it; nothing is remembered elsewhere.
 
 A move takes these steps: the connector is created on the new side, stopped and with the marker; stopped on the old side;
-its positions are copied; the marker is taken away; it is started and looked after. So at every moment at most one side
-may run, whoever is cut short where is told from both sides alone, and the same command goes on:
+its positions are copied; the marker is taken away and it is started; it is looked after. So at every moment at most one
+side may run, where a move was cut short is told from both sides alone, and the same command goes on:
 
     old side    new side             what it is
     runs        absent, or stopped   not begun
@@ -65,17 +65,16 @@ def decide(name: str, old: Observed | None, new: Observed | None, *, delete_old:
             )  # fmt: skip
         # started by hand before the mark was taken away
         return Decision(((Step.CLEAN, Step.VERIFY) if new.marker is not None else ()) + last, new.wish)
-    if new is not None:
+    if old.stopped:
+        _require_unfinished(name, new)
+    if new is not None and (new.marker is None or old.stopped):
         _require_equal(name, old.plain_config, new.plain_config)
-    if new is not None and new.marker is None and old.stopped:
-        raise MoveRefused(
-            f"The connector {name} is stopped on both sides.", cause="nothing says where it should run",
-            hint=f"start it where it ran last (PUT /connectors/{name}/resume), and run this again if that is the old side",
-        )  # fmt: skip
-    wish = (new.marker if new is not None else None) or old.wish
     _require_slot_stays(name, old)
-    steps = (Step.CREATE, Step.STOP, Step.COPY, Step.CLEAN, Step.START, Step.VERIFY)
-    return Decision((*(s for s in steps if s is not Step.CREATE or new is None or new.marker is None), *last), wish)
+    marker = None if new is None else new.marker
+    wish = marker or old.wish if old.stopped else old.wish
+    # an earlier run's copy is as good as new, unless somebody has changed the connector since
+    ready = new is not None and marker == wish and new.plain_config == old.plain_config
+    return Decision((*(() if ready else (Step.CREATE,)), Step.STOP, Step.COPY, Step.START, Step.VERIFY, *last), wish)
 
 
 def _without_old(name: str, new: Observed | None) -> Decision:
@@ -106,6 +105,15 @@ def _back_to(name: str, old: Observed, new: Observed | None, last: tuple[Step, .
     if not new.stopped:
         return Decision(cleaned, new.wish)
     return Decision((Step.START, Step.VERIFY, *cleaned), old.marker or "RUNNING")
+
+
+def _require_unfinished(name: str, new: Observed | None) -> None:
+    """Of a connector that rests on the old side: a copy without the mark belongs to no move."""
+    if new is not None and new.marker is None:
+        raise MoveRefused(
+            f"The connector {name} is stopped on both sides.", cause="nothing says where it should run",
+            hint=f"start it where it ran last (PUT /connectors/{name}/resume), and run this again if that is the old side",
+        )  # fmt: skip
 
 
 def _require_equal(name: str, old: Mapping[str, str], new: Mapping[str, str]) -> None:

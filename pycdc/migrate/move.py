@@ -151,8 +151,17 @@ class Move:
             await self.new.configure(self.name, there.plain_config)
 
     async def _start(self, wish: str) -> None:
-        """The last look before two could run."""
-        old = await self.old.connector(self.name)
+        """Not to be cancelled in the middle: between the mark and the start nothing tells that a move is under way."""
+        begun = asyncio.ensure_future(self._clean_and_start(wish))
+        try:
+            await asyncio.shield(begun)
+        except asyncio.CancelledError:
+            await begun
+            raise
+
+    async def _clean_and_start(self, wish: str) -> None:
+        await self._clean(wish)
+        old = await self.old.connector(self.name)  # the last look before two could run
         if old is not None and not old.at_rest:
             raise MoveFailed(f"The connector {self.name} was started on the old side meanwhile.")
         self._undo.append(_Undo("stopped on the new side", self._stop_new))

@@ -5,7 +5,7 @@ import pytest
 from pycdc.migrate.decision import MoveRefused, Step, decide
 from pycdc.migrate.observed import MARKER, Observed, Task
 
-WHOLE = (Step.CREATE, Step.STOP, Step.COPY, Step.CLEAN, Step.START, Step.VERIFY)
+WHOLE = (Step.CREATE, Step.STOP, Step.COPY, Step.START, Step.VERIFY)
 GO_ON = WHOLE[1:]
 
 
@@ -28,6 +28,8 @@ STOPPED = seen("STOPPED")
         (seen("UNASSIGNED"), None, WHOLE, "RUNNING"),
         (RUNS, STOPPED, WHOLE, "RUNNING"),  # moved back once
         (RUNS, seen("STOPPED", "RUNNING"), GO_ON, "RUNNING"),  # cut short before the stop
+        (seen("PAUSED"), seen("STOPPED", "RUNNING"), WHOLE, "PAUSED"),  # and changed since
+        (RUNS, seen("STOPPED", "RUNNING", b="2"), WHOLE, "RUNNING"),
         (STOPPED, seen("STOPPED", "RUNNING"), GO_ON, "RUNNING"),  # and behind it: what was wished stands in the mark
         (STOPPED, seen("STOPPED", "PAUSED"), GO_ON, "PAUSED"),
         (seen("STOPPED", tasks=(Task(0, "RUNNING"),)), seen("STOPPED", "RUNNING"), GO_ON, "RUNNING"),
@@ -63,6 +65,7 @@ def test_there_is_nothing_to_delete_where_nothing_is():
         (RUNS, RUNS, "runs on both sides"),
         (STOPPED, STOPPED, "stopped on both sides"),
         (RUNS, seen("STOPPED", b="2"), "has another connector n"),
+        (STOPPED, seen("STOPPED", "RUNNING", b="2"), "has another connector n"),
         (None, seen("STOPPED", "RUNNING"), "was cut short, and the old side has it no more"),
         (seen("STOPPED", "RUNNING"), None, "the side that it came from has it no more"),
         (seen("RUNNING", "RUNNING"), STOPPED, "is marked as being moved to where it runs"),

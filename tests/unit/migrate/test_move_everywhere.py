@@ -153,6 +153,26 @@ def test_what_fails_on_the_new_side_goes_back_with_what_it_had_read():
     assert list(world.a.kept["n"].values()) == [position(9)]
 
 
+def test_cancelled_between_mark_and_start_it_starts_first():
+    world = World()
+    configure = world.b.configure
+
+    async def moving():
+        task = asyncio.ensure_future(Move("n", world.a, world.b, world.said.append, QUICK).run())
+
+        async def cancelled(name, config):
+            await configure(name, config)
+            task.cancel()
+            await asyncio.sleep(0)
+
+        world.b.configure = cancelled
+        await task
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(moving())
+    world.moved()
+
+
 def test_when_undoing_fails_too_both_are_said():
     world = World()
     world.b.broken = True
