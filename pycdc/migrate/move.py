@@ -73,7 +73,7 @@ class Move:
     async def decide(self, *, delete_old: bool = False) -> Decision:
         """What is left to do. Raises MoveRefused."""
         old, new = await self._assigned(self.old), await self._assigned(self.new)
-        self._kind = (old or new or _NOBODY).kind
+        self._kind = next((side.kind for side in (old, new) if side is not None), self._kind)
         decision = decide(self.name, old, new, delete_old=delete_old)
         if Step.CREATE in decision.steps and self._kind == "source" and positions.in_snapshot(await self.old.offsets(self.name)):
             raise MoveRefused(
@@ -296,5 +296,4 @@ class Move:
 
 
 _STARTED: Final = {"RUNNING": "started again", "PAUSED": "paused again", "STOPPED": "stopped, as it was,"}
-_NOBODY: Final = Observed(name="", kind="source", config={})
 
