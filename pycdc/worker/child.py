@@ -30,8 +30,8 @@ def _tell(report: Report) -> None:
 
 
 async def _run(order: Order) -> None:
-    from pycdc.cli.checks import kafka_checks
     from pycdc.config.layers import Layered
+    from pycdc.kafka.checks import client_checks
     from pycdc.worker.launch import ConnectorLauncher
     from pycdc.worker.offsets import SourceOffsets
     from pycdc.worker.settings import read_worker
@@ -44,7 +44,7 @@ async def _run(order: Order) -> None:
         loop.add_signal_handler(number, stop.set)
     await offsets.start()
     try:
-        launcher = ConnectorLauncher(worker, offsets, kafka_checks())
+        launcher = ConnectorLauncher(worker, offsets, client_checks())
         async with launcher.launched(order.name, order.number, {**order.config, "isolation": "task"}) as job:
             telling = asyncio.create_task(_tell_regularly(job))
             orphaned = asyncio.create_task(_until_orphaned(stop))

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import dataclasses
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -158,9 +158,3 @@ class Child:
                 setattr(target, name, value)
         self.health.tables = {name: TableHealth(rows, updated) for name, (rows, updated) in report.tables.items()}
 
-
-def inherited_log(level: Mapping[str, str] | None = None) -> tuple[str, str]:
-    """How this process logs, for its children: format and level."""
-    from pycdc.telemetry import log
-
-    return log.as_configured()
