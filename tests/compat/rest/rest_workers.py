@@ -66,6 +66,10 @@ class OurWorker:
                 return bool(answer.status == 200)
         return False
 
+    @property
+    def pid(self) -> int | None:
+        return None if self._process is None else self._process.pid
+
     def signal(self, number: signal.Signals) -> None:
         """Without waiting for what comes of it."""
         if self._process is not None and self.running:
