@@ -1,13 +1,14 @@
 """A third party's source that never gives the processor back."""
 
 import time
+from types import MappingProxyType
 
 from pycdc.config.definition import ConfigDef
 
 
 class StubbornSource:
     config = ConfigDef
-    partition = {"server": "stubborn"}
+    partition = MappingProxyType({"server": "stubborn"})
     conversion_failure = event_failure = "fail"
     queue_bytes = 1 << 20
 
