@@ -83,7 +83,6 @@ def pages() -> Iterator[Page]:
     from pycdc.config.worker import ConnectorConfig, SinkConnectorConfig, SourceConnectorConfig, WorkerConfig
     from pycdc.plugins import registry
     from pycdc.plugins.join import config_of
-
     from pycdc.worker.settings import ConnectConfig
 
     yield Page("Worker", "worker", (), WorkerConfig, _INTRO_WORKER)
