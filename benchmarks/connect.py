@@ -130,6 +130,7 @@ def creation(bench: Bench, kind: type[Worker], size: int) -> None:
                 bench.note(f"POST to RUNNING, {label}: ms", kind.name, took * 1000)
             else:
                 bench.note(f"POST to RUNNING, {label}, the first since its start: ms", kind.name, took * 1000)
+            bench.streaming(name)  # one that is ended before that is no measure of the next
             worker.delete(name)
             bench.drop(name)
 

@@ -80,7 +80,8 @@ class Worker:
                 status = 0
             if status == 200:
                 return time.perf_counter() - self.started
-            time.sleep(_LOOK)
+            # to one hundredth, and not more often: a JVM that starts is kept busy by questions
+            time.sleep(max(_LOOK, (time.perf_counter() - self.started) / 100))
         raise Failed(f"{self.name}: {path} is not answered: {tail(self.log)}")
 
     def call(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
