@@ -200,8 +200,15 @@ class Herder:
             self._bring_about()
             if self._place.leads:
                 await self._lead()
-            if self._member is not None and self._place.generation >= 0 and sorted(self._work()) != self._place.assignment.work:
-                self._member.meet_again()
+            self._meet_about_work()
+
+    def _meet_about_work(self) -> None:
+        """When it is not what was dealt out. Not during a meeting, which ends with another look: one more, that nobody else
+        knows of, would keep the group waiting for the others' next heartbeats.
+        """
+        member = self._member
+        if member is not None and not member.meeting and self._place.generation >= 0 and sorted(self._work()) != self._place.assignment.work:
+            member.meet_again()
 
     def _bring_about(self) -> None:
         work = set(self._work())
