@@ -10,12 +10,15 @@ import os
 import signal
 import subprocess
 import sys
-import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from http.client import HTTPException
 from pathlib import Path
+from urllib.parse import quote
 
 from pycdc.servers.connect import Connect
 from pycdc.servers.process import ServerFailed, free_port, tail, wait_for
+from pycdc.testing.rest import Rest, request
 
 #: Set: the sessions are replayed against the real Kafka Connect. It must equal its own captures.
 ORIGINAL = "PYCDC_COMPAT_ORIGINAL"
@@ -61,9 +64,8 @@ class OurWorker:
     def _healthy(self) -> bool:
         if not self.running:
             raise ServerFailed("the worker ended at its start", hint=tail(self.log))
-        with contextlib.suppress(OSError):
-            with urllib.request.urlopen(f"{self.url}/health", timeout=15) as answer:
-                return bool(answer.status == 200)
+        with contextlib.suppress(OSError, HTTPException):
+            return request(self.url, "GET", "/health").status == 200
         return False
 
     def end(self, number: signal.Signals) -> None:
@@ -110,7 +112,7 @@ Worker = OurWorker | OriginalWorker
 
 
 class Cluster:
-    """Workers 1 and up of one group; rest_steps.Servers over them."""
+    """Workers 1 and up of one group; starts, ends and kills them."""
 
     def __init__(self, folder: Path, bootstrap: str, group: str, size: int, settings: Mapping[str, str]) -> None:
         kind = OriginalWorker if ORIGINAL in os.environ else OurWorker
@@ -143,6 +145,29 @@ class Cluster:
             worker.end(signal.SIGTERM)
         return [f"{worker.url}: {line}" for worker in self._workers for line in worker.faults()]
 
+    def clear(self) -> None:
+        """Delete all connectors, until no worker speaks of them any more."""
+        workers = [Rest(url) for url in self.urls]
+
+        def cleared() -> bool:
+            for name in {n for rest in workers for n in rest.done("GET", "/connectors")}:
+                workers[0].call("DELETE", f"/connectors/{quote(name, safe='')}")
+            return not any(rest.done("GET", "/connectors") for rest in workers)
+
+        wait_for(cleared, _STOP, "connectors cannot be deleted")
+
     @property
     def logs(self) -> list[str]:
         return [f"{worker.url} wrote {worker.log}" for worker in self._workers]
+
+
+@contextmanager
+def running(folder: Path, bootstrap: str, group: str, size: int, settings: Mapping[str, str]) -> Iterator[Cluster]:
+    """A cluster, all of it alive. Raises AssertionError in the end for errors in its logs that nobody thought of."""
+    cluster = Cluster(folder, bootstrap, group, size, settings)
+    try:
+        cluster.revive()
+        yield cluster
+    finally:
+        faults = cluster.stop()
+    assert not faults, "\n".join(faults)
