@@ -36,8 +36,8 @@ def connect(
     logging = start_logging(log_format, log_level, debug=debug)
 
     def work() -> None:
-        from pycdc.cli.stream import kafka_checks
         from pycdc.config.layers import layered
+        from pycdc.kafka.checks import client_checks
         from pycdc.worker.program import run_worker
         from pycdc.worker.settings import read_worker
         from pycdc.worker.standalone import connectors
@@ -48,7 +48,7 @@ def connect(
         given = connectors(connector_files) if solo else None
 
         async def main(stop: asyncio.Event) -> None:
-            await run_worker(worker, kafka_checks(), stop=stop, standalone=given)
+            await run_worker(worker, client_checks(), stop=stop, standalone=given)
 
         process.run(main)
 

@@ -139,6 +139,10 @@ class ConnectorConfig(ConfigDef):
     transforms = Property[tuple[str, ...]]("transforms", words(), default=(), doc="Names of transforms, in order.")
     predicates = Property[tuple[str, ...]]("predicates", words(), default=(), doc="Names of predicates.")
     plugin_version = OptionalText("connector.plugin.version", text(), ignored="there is one version, this one", doc="Version of the connector.")
+    isolation = Property[str](
+        "isolation", one_of("task", "process"), default="task", ignored=_ONE_CONNECTOR,
+        doc="In a Connect worker: process gives each task of this connector a process of its own.",
+    )  # fmt: skip
     reload = OptionalText("config.action.reload", text(), ignored="values of providers are read at start", doc="When a provided value changes.")
     tolerance = Property[str](
         "errors.tolerance", one_of("none", "all"), default="none",

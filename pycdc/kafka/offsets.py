@@ -26,6 +26,9 @@ from pycdc.kafka.topics import NewTopic
 from pycdc.kafka.wire import abandon
 from pycdc.plugins.contracts import Offset
 
+#: Connect's source partition; None and {} can be written by its REST API.
+Partition = Mapping[str, Any] | None
+
 
 class OffsetStore(Protocol):
     """Positions by connector and source partition."""
@@ -38,6 +41,16 @@ class OffsetStore(Protocol):
         """Durable on return; None removes the position."""
 
     async def stop(self) -> None: ...
+
+
+class OffsetTable(OffsetStore, Protocol):
+    """One that can also be looked at and changed by whoever administers connectors."""
+
+    async def put_record(self, key: bytes, offset: Offset | None) -> None:
+        """For a key as it is stored."""
+
+    async def of(self, connector: str) -> list[tuple[bytes, Partition, Offset]]:
+        """Key, partition and position of everything stored for a connector."""
 
 
 def _key(connector: str, partition: Mapping[str, str]) -> bytes:
@@ -79,11 +92,14 @@ class FileOffsetStore:
 
     async def put(self, connector: str, partition: Mapping[str, str], offset: Offset | None) -> None:
         """Durable on return; remembered only then. Raises PycdcError."""
-        key = _key(connector, partition).decode()
+        await self.put_record(_key(connector, partition), offset)
+
+    async def put_record(self, key: bytes, offset: Offset | None) -> None:
+        """The same for a key as it stands in the file."""
         async with self._writing:
-            offsets = {k: v for k, v in self._offsets.items() if k != key}
+            offsets = {k: v for k, v in self._offsets.items() if k != key.decode()}
             if offset is not None:
-                offsets[key] = offset
+                offsets[key.decode()] = offset
             await asyncio.to_thread(self._replace, orjson.dumps(offsets, option=orjson.OPT_INDENT_2))
             self._offsets = offsets
 
@@ -110,12 +126,15 @@ class FileOffsetStore:
             hint="name another file in --offsets-file, or let this user write into its folder",
         )  # fmt: skip
 
+    async def of(self, connector: str) -> list[tuple[bytes, Partition, Offset]]:
+        """Key, partition and position of everything stored for a connector."""
+        return [
+            (key.encode(), named[1], offset) for key, offset in self._offsets.items()
+            if (named := _named(key.encode())) is not None and named[0] == connector
+        ]  # fmt: skip
+
     async def stop(self) -> None:
         """Nothing is open between writes."""
-
-
-#: Connect's source partition; None and {} can be written by its REST API.
-Partition = Mapping[str, Any] | None
 
 
 class TopicOffsetStore:

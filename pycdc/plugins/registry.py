@@ -120,7 +120,7 @@ _GROUPS: Final = {
 }
 
 #: What Connect lets a short name leave out.
-_ENDING: Final = {SOURCE: "Connector", SINK: "Connector", CONVERTER: "Converter"}
+ENDING: Final = {SOURCE: "Connector", SINK: "Connector", CONVERTER: "Converter"}
 
 #: A method that tells connectors of one group apart.
 _METHOD: Final = {SOURCE: "read", SINK: "put"}
@@ -154,7 +154,11 @@ def canonical(kind: Kind, name: str) -> str:
     name = name.strip()
     if name in TABLE[kind]:
         return name
-    full = [known for known in TABLE[kind] if "." in known and known.rpartition(".")[2] in (name, f"{name}{_ENDING.get(kind, '')}")]
+    others = [p.name for p in _points(kind)]
+    if name in others:
+        return name
+    meant = (name, f"{name}{ENDING.get(kind, '')}")
+    full = [known for known in (*TABLE[kind], *others) if "." in known and known.rpartition(".")[2] in meant]
     if len(full) > 1:
         raise UnknownClass(f"may mean {' or '.join(full)}: write the full name")
     return full[0] if full else name

@@ -1,7 +1,7 @@
 """A real Kafka Connect worker with the real Debezium in it, for comparisons and hand-over tests. Quick to start.
 
-Needs Java and the jars of both (`python -m pycdc.servers --debezium`). Its offsets, configurations and statuses
-lie in the topics connect-offsets, connect-configs and connect-status of the broker.
+Needs Java and the jars of both (`python -m pycdc.servers --debezium`). Its offsets, configurations and statuses lie in
+topics of the broker, connect-offsets, connect-configs and connect-status unless it is given another beginning.
 """
 
 from __future__ import annotations
@@ -19,11 +19,17 @@ from pycdc.servers.process import ServerFailed, free_port, require, tail, wait_f
 
 
 class Connect:
-    """A Kafka Connect worker with the Debezium of the captures, quick to start."""
+    """A Kafka Connect worker with the Debezium of the captures, quick to start.
 
-    def __init__(self, folder: Path, bootstrap: str, *, settings: Mapping[str, str] | None = None) -> None:
+    Clusters of one broker differ in `group` and in `topics`, what the names of their three topics begin with.
+    """
+
+    def __init__(
+        self, folder: Path, bootstrap: str, *, group: str = "live", topics: str = "connect", settings: Mapping[str, str] | None = None
+    ) -> None:
         """`settings` come after those that are written here."""
         self.folder, self.bootstrap, self.port = folder, bootstrap, free_port()
+        self.group, self.topics = group, topics
         self._settings = settings or {}
         self.log = folder / "connect.log"
 
@@ -39,8 +45,8 @@ class Connect:
         log4j.write_text("log4j.rootLogger=WARN, out\nlog4j.appender.out=org.apache.log4j.ConsoleAppender\n"
                          "log4j.appender.out.layout=org.apache.log4j.SimpleLayout\n")  # fmt: skip
         converter = "org.apache.kafka.connect.json.JsonConverter"
-        stores = {"offset": "connect-offsets", "config": "connect-configs", "status": "connect-status"}
-        lines = [f"bootstrap.servers={self.bootstrap}", "group.id=live", f"plugin.path={home / 'plugins'}",
+        stores = {"offset": f"{self.topics}-offsets", "config": f"{self.topics}-configs", "status": f"{self.topics}-status"}
+        lines = [f"bootstrap.servers={self.bootstrap}", f"group.id={self.group}", f"plugin.path={home / 'plugins'}",
                  f"listeners={self.url}", f"key.converter={converter}", f"value.converter={converter}",
                  "offset.flush.interval.ms=300", "scheduled.rebalance.max.delay.ms=0",
                  "offset.storage.partitions=1", "status.storage.partitions=1"]  # fmt: skip

@@ -44,6 +44,8 @@ def configure(fmt: Format = "auto", level: str = "info", stream: TextIO | None =
     )
     _levels.clear()
     _levels[ROOT] = number
+    global _format  # noqa: PLW0603  # logging is one for the whole process, as its levels are
+    _format = "json" if as_json else "text"
     _route_standard_logging(max(number, logging.WARNING))
     return as_json
 
@@ -58,6 +60,15 @@ def set_level(name: str, number: int) -> None:
     """For the logger of that name (a module or package; ROOT: all) and those below it that have none of their own."""
     _levels[name] = number
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(min(_levels.values())))
+
+
+#: As `configure` has decided it.
+_format: Format = "auto"
+
+
+def as_configured() -> tuple[str, str]:
+    """Format and level of this process, for one that it starts."""
+    return _format, {v: k for k, v in _NUMBERS.items()}.get(_levels[ROOT], "info")
 
 
 def level_of(name: str) -> int:

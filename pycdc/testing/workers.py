@@ -68,6 +68,11 @@ class OurWorker:
             return request(self.url, "GET", "/health").status == 200
         return False
 
+    def signal(self, number: signal.Signals) -> None:
+        """Without waiting for what comes of it."""
+        if self._process is not None and self.running:
+            self._process.send_signal(number)
+
     def end(self, number: signal.Signals) -> None:
         """By this signal, and waited for. Raises subprocess.TimeoutExpired."""
         if self._process is None:

@@ -34,6 +34,8 @@ log = structlog.get_logger(__name__)
 
 #: Seconds that a write waits for a leader to be known.
 _LEADER_LIMIT: Final = 5.0
+#: And between two looks whether the group still counts on us.
+_LEADER_LOOK: Final = 0.1
 #: Seconds that the answer to a change waits for the tasks, and between two looks at them.
 _FOLLOW_LIMIT: Final = 1.0
 _FOLLOW_LOOK: Final = 0.01
@@ -74,6 +76,7 @@ class Herder:
         #: Connectors whose tasks the leader has to look at.
         self._to_lead: set[str] = set()
         self._writing = asyncio.Lock()
+        self._stopping = False
         self._loop: asyncio.Task[None] | None = None
         self.rebalances = 0
         #: When the group met last, seconds (monotonic); 0 = never.
@@ -103,7 +106,8 @@ class Herder:
             task.result()
 
     async def stop(self) -> None:
-        """What runs here ends in order, and is another's."""
+        """What runs here ends in order, and is another's when we leave."""
+        self._stopping = True
         if self._loop is not None:
             self._loop.cancel()
             await asyncio.wait((self._loop,))
@@ -234,7 +238,7 @@ class Herder:
         finally:
             self._ending.pop(item, None)
             self._look.set()
-            if self._member is not None and item in self._work():
+            if self._member is not None and not self._stopping and item in self._work():
                 self._member.meet_again()
 
     async def _tell(self, item: str, state: State, trace: str | None, *, safely: bool = False) -> None:
@@ -299,14 +303,19 @@ class Herder:
 
     async def _must_lead(self) -> None:
         """A few seconds' wait while the group meets are kinder than a refusal."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_LEADER_LIMIT), self._met:
-                while not self._place.assignment.leader_url:
-                    await self._met.wait()
-        if not self._place.leads:
-            raise NotHere(self._place.assignment.leader_url or None)
-        if self._member is None or not await self._member.confirm():
-            raise NotHere(None)
+        until = time.monotonic() + _LEADER_LIMIT
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(0.0, until - time.monotonic())), self._met:
+                    await self._met.wait_for(lambda: self._place.assignment.leader_url)
+            if not self._place.leads:
+                raise NotHere(self._place.assignment.leader_url or None)
+            # one that slept through a meeting leads no more, and does not know it yet
+            if self._member is not None and await self._member.confirm():
+                return
+            if time.monotonic() > until:
+                raise NotHere(None)
+            await asyncio.sleep(_LEADER_LOOK)
 
     async def must_lead(self) -> None:
         await self._must_lead()

@@ -14,6 +14,7 @@ from pycdc.config.layers import Entry, Layer, Layered
 from pycdc.config.worker import WorkerConfig
 from pycdc.errors import ConfigError, Fault
 from pycdc.runtime.job import Job
+from pycdc.telemetry.log import as_configured
 from pycdc.worker.classes import SINK, SOURCE, connector_class, task_class
 
 if TYPE_CHECKING:
@@ -60,6 +61,14 @@ class ConnectorLauncher:
         """Raises PycdcError."""
         from pycdc.plugins.join import load_sink, load_source
 
+        if config.get("isolation", "").strip().lower() == "process":
+            from pycdc.worker.isolated import Order, isolated
+
+            log_format, log_level = as_configured()
+            async with isolated(Order(name, number, dict(config), self._worker.raw, log_format, log_level)) as job:
+                job.metrics.task = str(number)
+                yield job
+            return
         layered = self.layered(name, config)
         if connector_class(config.get("connector.class", "")).type == SINK:
             from pycdc.runtime.sink_task import sink_job
@@ -70,7 +79,7 @@ class ConnectorLauncher:
             return
         from pycdc.runtime.source_task import source_job
 
-        plan = load_source(layered, checks=self._checks)
+        plan = load_source(layered, offsets_file=True, checks=self._checks)  # the worker keeps the positions
         store = await self._offsets.for_task(name, number, config)
         try:
             await store.start()

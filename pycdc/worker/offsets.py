@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import orjson
 
 from pycdc.errors import PycdcError
 from pycdc.kafka.group_offsets import GroupOffsets, Place
-from pycdc.kafka.offsets import FencedOffsets, TopicOffsetStore
+from pycdc.kafka.offsets import FencedOffsets, FileOffsetStore, OffsetStore, OffsetTable, TopicOffsetStore
 from pycdc.model.javahash import map_order
 from pycdc.plugins.contracts import Offset
 from pycdc.worker.requests import PartitionOffset, RequestError
@@ -23,13 +23,36 @@ _TOPIC, _PARTITION, _OFFSET = "kafka_topic", "kafka_partition", "kafka_offset"
 _INTEGER: Final = re.compile(r"[+-]?\d+")
 
 
+class OwnedOffsets(OffsetStore, Protocol):
+    """A task's way to its positions."""
+
+    async def confirm(self, connector: str, partition: Mapping[str, str]) -> None:
+        """Raises ProducerFenced when another has the task."""
+
+
+class _Alone:
+    """The way of a task that nobody else can have: its worker is alone, and keeps the store open."""
+
+    def __init__(self, store: OffsetTable) -> None:
+        self.get, self.put = store.get, store.put
+
+    async def start(self) -> None:
+        """It is."""
+
+    async def confirm(self, connector: str, partition: Mapping[str, str]) -> None:
+        """It does."""
+
+    async def stop(self) -> None:
+        """The worker does it."""
+
+
 class SourceOffsets:
-    """The worker's offset topic, and those that connectors have for themselves (`offsets.storage.topic`)."""
+    """The worker's offset topic, or file, and the topics that connectors have for themselves (`offsets.storage.topic`)."""
 
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
         c = worker.config
-        self._shared = self._store(c.offset_topic or "")
+        self._shared: OffsetTable = self._store(c.offset_topic) if c.offset_topic else FileOffsetStore(c.offset_file or "")
         self._own: dict[str, TopicOffsetStore] = {}
 
     def _store(self, topic: str) -> TopicOffsetStore:
@@ -37,18 +60,18 @@ class SourceOffsets:
         return TopicOffsetStore(
             topic, self._worker.kafka, partitions=c.offset_partitions, replication=c.offset_replication, configs=c.storage("offset.storage."),
             follow=True,
-        )
+        )  # fmt: skip
 
     async def start(self) -> None:
-        """Raises ServerError."""
+        """Raises PycdcError."""
         await self._shared.start()
 
     async def stop(self) -> None:
         for store in (*self._own.values(), self._shared):
             await store.stop()
 
-    async def store_of(self, config: Mapping[str, str]) -> TopicOffsetStore:
-        """Where a connector's positions are. Raises ServerError when its own topic cannot be made or read."""
+    async def store_of(self, config: Mapping[str, str]) -> OffsetTable:
+        """Where a connector's positions are. Raises PycdcError when its own topic cannot be made or read."""
         topic = config.get("offsets.storage.topic")
         if topic is None or topic == self._worker.config.offset_topic:
             return self._shared
@@ -58,10 +81,12 @@ class SourceOffsets:
             self._own[topic] = store
         return self._own[topic]
 
-    async def for_task(self, name: str, number: int, config: Mapping[str, str]) -> FencedOffsets:
-        """A task's own way there: whoever had it before us cannot store any more. To be started. Raises ServerError."""
-        task = f"{self._worker.config.group_id}-{name}-{number}"
-        return FencedOffsets(await self.store_of(config), self._worker.kafka, task)
+    async def for_task(self, name: str, number: int, config: Mapping[str, str]) -> OwnedOffsets:
+        """A task's own way there, to be started: whoever had it before us cannot store any more. Raises PycdcError."""
+        store = await self.store_of(config)
+        if not isinstance(store, TopicOffsetStore):
+            return _Alone(store)
+        return FencedOffsets(store, self._worker.kafka, f"{self._worker.config.group_id or 'standalone'}-{name}-{number}")
 
     async def listed(self, name: str, config: Mapping[str, str]) -> list[dict[str, Any]]:
         """Raises ServerError."""

@@ -12,7 +12,7 @@ from pycdc.plugins.join import load_sink, load_source
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("page", ["comparison.md", "guarantees.md", "differences.md"])
+@pytest.mark.parametrize("page", ["comparison.md", "guarantees.md", "differences.md", "how-to/migrate-from-kafka-connect.md"])
 def test_tests_that_a_page_names_are_there(page):
     text = (ROOT / "docs" / page).read_text()
     code = "\n".join(p.read_text() for p in (ROOT / "tests").rglob("*.py") if ".mypy_cache" not in p.parts)

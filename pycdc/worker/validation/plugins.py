@@ -43,8 +43,6 @@ _ONLY: Final = {
 _VERSIONS: Final = {"io.debezium.connector.jdbc.": "3.6.0.Final", "io.debezium.": "3.6.3.Final", "org.apache.kafka.": "4.1.1"}
 #: Whose short names win.
 _ORIGINALS: Final = ("io.debezium.", "org.apache.kafka.")
-#: What a short name may leave out.
-_ENDINGS: Final = ("Connector", "Converter", "HeaderConverter")
 
 
 class Plugin(msgspec.Struct, frozen=True):
@@ -99,7 +97,7 @@ def definition(plugin_name: str, version: str | None = None) -> list[dict[str, o
 def connector(name: str) -> Plugin:
     """The connector that `connector.class` names. Raises RequestError, 400 for an unknown one."""
     known = connectors()
-    found = [p for p in known if p.name == name.strip()] or [p for p in known if name.strip() in _short(p.name)] or _python(name, _CONNECTORS)
+    found = [p for p in known if p.name == name.strip()] or [p for p in known if name.strip() in _short(p)] or _python(name, _CONNECTORS)
     if len(found) == 1:
         return found[0]
     # one that does not run by this name is not told to be right
@@ -123,7 +121,7 @@ def named(name: str, among: Iterable[Plugin]) -> Plugin | None:
     """The one that `name` means; None for no or several ones."""
     name = name.strip()
     known = list({p.name: p for p in among}.values())
-    found = [p for p in known if p.name == name] or [p for p in known if name in _short(p.name)]
+    found = [p for p in known if p.name == name] or [p for p in known if name in _short(p)]
     if len(found) > 1:
         found = [p for p in found if p.name.startswith(_ORIGINALS)]
     return found[0] if len(found) == 1 else None
@@ -193,12 +191,11 @@ def _is_of(name: str, kind: str) -> bool:
     return kind not in _CONNECTORS or name in registry.TABLE[_TYPES[kind]] or _loads(name, kind)
 
 
-def _short(name: str) -> set[str]:
-    """Other names of the same class."""
-    last = name.rpartition(".")[2]
-    cut = {last.removesuffix(ending) for ending in _ENDINGS}
-    natives = {native for native, full in _natives().items() if full == name}
-    return {last, *cut, *natives} - {""}
+def _short(plugin: Plugin) -> set[str]:
+    """Other names of the same class, by which it runs too."""
+    last = plugin.name.rpartition(".")[2]
+    natives = {native for native, full in _natives().items() if full == plugin.name}
+    return {last, last.removesuffix(registry.ENDING.get(plugin.kind, "")), *natives} - {""}
 
 
 @cache

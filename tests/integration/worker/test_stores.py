@@ -1,14 +1,19 @@
 """The stores of two workers on the same topics of a real broker."""
 
+from pycdc.kafka.topics import NewTopic
 from pycdc.worker import configs
 from pycdc.worker.configs import ConfigChanged, ConnectorRemoved, Target, TargetChanged, TasksChanged
 from pycdc.worker.statuses import State, Status, UsedTopic
-from pycdc.worker.stores import ConfigStore, StatusStore
+from pycdc.worker.stores import ConfigStore, StatusStore, topic
 
 
 def config_store(kafka, names):
     told = []
-    return ConfigStore(f"{names.base}-configs", {"bootstrap.servers": kafka}, told.append, replication=1), told
+    return ConfigStore(records(f"{names.base}-configs", kafka), told.append), told
+
+
+def records(name, kafka):
+    return topic(NewTopic(name, 1, 1), {"bootstrap.servers": kafka}, holds="things")
 
 
 async def test_what_one_worker_writes_the_others_know(kafka, names):
@@ -36,7 +41,7 @@ async def test_what_one_worker_writes_the_others_know(kafka, names):
 
 async def test_states_are_kept_and_forgotten(kafka, names):
     async def opened():
-        store = StatusStore(f"{names.base}-status", {"bootstrap.servers": kafka}, replication=1)
+        store = StatusStore(records(f"{names.base}-status", kafka))
         await store.start()
         return store
 

@@ -5,6 +5,7 @@ from urllib.parse import parse_qs
 import pytest
 from rest_equal import Step, differences, steps
 
+from pycdc.plugins import registry
 from pycdc.worker.requests import RequestError
 from pycdc.worker.validation import plugins
 
@@ -83,6 +84,15 @@ def test_unknown_connector_names_those_there_are(name: str) -> None:
     with pytest.raises(RequestError, match=f"which name matches {name}, available connectors are: .*PostgresConnector") as caught:
         plugins.connector(name)
     assert caught.value.status == 400
+
+
+@pytest.mark.parametrize("plugin", plugins.all_of(), ids=str)
+def test_what_is_found_by_a_short_name_runs_by_it(plugin: plugins.Plugin) -> None:
+    last = plugin.name.rpartition(".")[2]
+    for short in (last, last.removesuffix("Connector"), last.removesuffix("Converter"), last.removesuffix("HeaderConverter")):
+        found = plugins.of_kind(short, plugin.type) == plugin
+        if found and not short.startswith("JdbcSink"):  # three sinks share it, see below
+            assert registry.canonical(plugin.kind, short) == plugin.name
 
 
 def test_name_that_three_sinks_share_is_no_connector() -> None:
