@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path
+from signal import SIGKILL, SIGTERM, Signals
 from urllib.parse import quote
 
 from pycdc.servers.connect import Connect
@@ -68,12 +68,12 @@ class OurWorker:
             return request(self.url, "GET", "/health").status == 200
         return False
 
-    def signal(self, number: signal.Signals) -> None:
+    def signal(self, number: Signals) -> None:
         """Without waiting for what comes of it."""
         if self._process is not None and self.running:
             self._process.send_signal(number)
 
-    def end(self, number: signal.Signals) -> None:
+    def end(self, number: Signals) -> None:
         """By this signal, and waited for. Raises subprocess.TimeoutExpired."""
         if self._process is None:
             return
@@ -106,7 +106,7 @@ class OriginalWorker:
     def start(self) -> None:
         self._connect.start()
 
-    def end(self, number: signal.Signals) -> None:
+    def end(self, number: Signals) -> None:
         self._connect.end(number)
 
     def faults(self) -> list[str]:
@@ -136,10 +136,10 @@ class Cluster:
         return [worker.url for worker in dead]
 
     def kill9(self, worker: int) -> None:
-        self._workers[worker - 1].end(signal.SIGKILL)
+        self._workers[worker - 1].end(SIGKILL)
 
     def term(self, worker: int) -> None:
-        self._workers[worker - 1].end(signal.SIGTERM)
+        self._workers[worker - 1].end(SIGTERM)
 
     def start(self, worker: int) -> None:
         self._workers[worker - 1].start()
@@ -147,7 +147,7 @@ class Cluster:
     def stop(self) -> list[str]:
         """By SIGTERM; what their logs should not say."""
         for worker in self._workers:
-            worker.end(signal.SIGTERM)
+            worker.end(SIGTERM)
         return [f"{worker.url}: {line}" for worker in self._workers for line in worker.faults()]
 
     def clear(self) -> None:
