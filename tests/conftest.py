@@ -37,6 +37,24 @@ def target(postgres_db):
         conn.execute(q.SQL("DROP DATABASE {} WITH (FORCE)").format(q.Identifier(name)))
 
 
+@pytest.fixture(scope="session")
+def shared_workers(stack, tmp_path_factory):
+    """A Connect cluster of two for all tests that leave it as it was; they are of the xdist group connect-rest."""
+    from pycdc.testing.workers import running
+
+    with running(tmp_path_factory.mktemp("connect"), stack.kafka, "rest-shared", 2, {}) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def connect(shared_workers, postgres_db):
+    """The same, all of it alive and with no connectors; those of the test are deleted before its database."""
+    shared_workers.revive()
+    yield shared_workers
+    shared_workers.revive()
+    shared_workers.clear()
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     """Run coroutine tests, on the loop that production runs on."""

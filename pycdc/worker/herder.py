@@ -12,12 +12,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 import structlog
 
 from pycdc.errors import ConfigError, PycdcError
+from pycdc.runtime.job import Job
 from pycdc.worker import configs
 from pycdc.worker.classes import kind_of, version_of
 from pycdc.worker.configs import ConfigChanged, Configs, Event, LevelSet, RestartAsked, Target
@@ -57,6 +58,10 @@ def not_found(name: str) -> RequestError:
     return RequestError(404, f"Connector {name} not found")
 
 
+async def _unseen(item: str, job: Job) -> None:
+    """Nobody watches."""
+
+
 class Herder:
     """One worker's. `url`: where the others reach it."""
 
@@ -80,6 +85,8 @@ class Herder:
         self._writing = asyncio.Lock()
         self._stopping = False
         self._loop: asyncio.Task[None] | None = None
+        #: Told of a task's job when it has ended.
+        self.seen_off: Callable[[str, Job], Awaitable[None]] = _unseen
         self.rebalances = 0
         #: When the group met last, seconds (monotonic); 0 = never.
         self.met_at = 0.0
@@ -239,7 +246,7 @@ class Herder:
             held = RunningConnector(wish, tell, lambda config: self._launcher.look_at(name, config))
             held.begin(connector=name)
         else:
-            held = RunningTask(wish, tell, lambda config: self._launcher.launched(name, number, config), self._backoff)
+            held = RunningTask(wish, tell, lambda config: self._launcher.launched(name, number, config), self._backoff, lambda job: self.seen_off(item, job))
             held.begin(connector=name, task=str(number))
         self.held[item] = held
 

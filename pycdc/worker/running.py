@@ -199,11 +199,14 @@ class RunningTask(_Held):
     """One task."""
 
     def __init__(
-        self, wish: Wish, tell: Tell, launched: Callable[[Mapping[str, str]], AbstractAsyncContextManager[Job]], backoff: Backoff
-    ) -> None:
-        """`launched` gives the task ready to run, and raises PycdcError when it cannot be had."""
+        self, wish: Wish, tell: Tell, launched: Callable[[Mapping[str, str]], AbstractAsyncContextManager[Job]], backoff: Backoff,
+        seen_off: Callable[[Job], Awaitable[None]],
+    ) -> None:  # fmt: skip
+        """`launched` gives the task ready to run, and raises PycdcError when it cannot be had. `seen_off` raises nothing: a
+        last look at what has ended.
+        """
         super().__init__(wish, tell)
-        self._launched, self._backoff = launched, backoff
+        self._launched, self._backoff, self._seen_off = launched, backoff, seen_off
         #: While it runs.
         self.job: Job | None = None
         self._stop: asyncio.Event | None = None
@@ -237,6 +240,8 @@ class RunningTask(_Held):
                 raise
             return PycdcError("the task was cancelled from within")
         except Exception as error:  # whatever it is, it is this task's alone
+            if self.job is not None:
+                await self._seen_off(self.job)
             if time.monotonic() - began > _WELL:
                 self.failures = 0
             return error
@@ -266,12 +271,15 @@ class RunningTask(_Held):
                 running.exception()  # has been told, or came behind its end
 
     async def _stop_running(self, running: asyncio.Task[None], stop: asyncio.Event) -> None:
+        job = self.job
         stop.set()
         await asyncio.wait((running,), timeout=_STOP_LIMIT)
         if not running.done():
             log.warning("a task did not stop in time; what was not confirmed is sent again")
         elif not running.cancelled() and (error := running.exception()) is not None:
             log.warning("a task failed while it was stopped", cause=_line(error))
+        if job is not None:
+            await self._seen_off(job)
 
     async def _stop_orderly(self) -> None:
         running, stop = self._running, self._stop

@@ -43,6 +43,15 @@ class Watch:
     def __init__(self, herder: Herder, *, stall_limit: float, track_topics: bool) -> None:
         self._herder, self._limit, self._track = herder, stall_limit, track_topics
         self._seen: dict[Job, Seen] = {}
+        herder.seen_off = self._look_back
+
+    async def _look_back(self, item: str, job: Job) -> None:
+        """What it did behind the last look, or before the first, counts as well. Raises nothing."""
+        if self._track and name_of_item(item) in self._herder.configs.connectors:
+            try:
+                await self._look_at_topics(item, job, self._seen.get(job) or Seen())
+            except PycdcError as error:
+                log.warning("what a task has done could not be told", item=item, cause=error.cause or error.what)
 
     async def run(self) -> None:
         while True:

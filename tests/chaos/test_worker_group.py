@@ -10,20 +10,16 @@ import os
 import random
 import re
 import signal
-import sys
 import threading
 import time
 import urllib.request
-from pathlib import Path
 
 import psycopg
 import pytest
 from aiokafka import AIOKafkaConsumer
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "compat" / "rest"))
-from rest_workers import OurWorker, properties
-
 from pycdc.servers.connect import Connect
+from pycdc.testing.workers import OurWorker, properties
 
 pytestmark = pytest.mark.xdist_group("connect-rest")
 

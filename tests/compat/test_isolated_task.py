@@ -7,9 +7,9 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from rest_workers import OurWorker, properties
 
 from pycdc.servers.connect import Connect
+from pycdc.testing.workers import OurWorker, properties
 
 pytestmark = [pytest.mark.xdist_group("connect-rest"), pytest.mark.timeout(120)]
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from contextlib import contextmanager
 
 import pytest
 import rest_listed
 from rest_capture import GOLDEN, load, names
 from rest_steps import Session
-from rest_workers import ORIGINAL, Cluster
+
+from pycdc.testing.workers import ORIGINAL, running
 
 #: One after another on one pytest worker: they share the Connect workers. A condition of a session may take 45 s.
 pytestmark = [pytest.mark.xdist_group("connect-rest"), pytest.mark.timeout(600)]
@@ -32,24 +32,6 @@ OWN = {
     "cluster/worker_strict": (1, {}),
 }
 LISTED = {} if ORIGINAL in os.environ else rest_listed.rows()
-
-
-@contextmanager
-def running(folder, bootstrap, group, size, settings):
-    cluster = Cluster(folder, bootstrap, group, size, settings)
-    try:
-        cluster.revive()
-        yield cluster
-    finally:
-        faults = cluster.stop()
-    assert not faults, "\n".join(faults)
-
-
-@pytest.fixture(scope="session")
-def shared_workers(stack, tmp_path_factory):
-    """A cluster of two for all sessions that leave it as it was."""
-    with running(tmp_path_factory.mktemp("connect"), stack.kafka, "rest-shared", 2, {}) as cluster:
-        yield cluster
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from rest_workers import OurWorker, properties
 
 from pycdc.servers.connect import Connect
+from pycdc.testing.workers import OurWorker, properties
 
 pytestmark = [pytest.mark.xdist_group("connect-rest"), pytest.mark.timeout(300)]
 

@@ -10,19 +10,13 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
+
+from pycdc.testing.rest import Answer
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
 Step = dict[str, Any]
-
-
-class Answer(NamedTuple):
-    """Header names in lower case, unique to the run put back as ${N} and the like; status 0 is no connection."""
-
-    status: int
-    headers: dict[str, str]
-    body: str
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,9 @@ from typing import Any, Protocol
 import psycopg
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from rest_capture import Answer, Capture, Step
+from rest_capture import Capture, Step
+
+from pycdc.testing.rest import Answer, request
 
 #: What the original says while its group meets; the same call is right a moment later.
 _REBALANCING = ("rebalance is expected", "conflicting operation", "momentarily", "rebalance was underway", "Request timed out")
@@ -29,8 +31,6 @@ _CONDITION = 45.0
 _HURRY = 3
 #: A state that takes longer to come true is another one, seconds.
 _SOON = 4.0
-#: Connect itself gives up after 90 s.
-_ANSWER = 100.0
 _TABLES = "CREATE TABLE a(id int PRIMARY KEY, t text); INSERT INTO a VALUES (1,'x'),(2,'y'); CREATE TABLE b(id int PRIMARY KEY, t text)"
 
 
@@ -66,26 +66,6 @@ def restored(text: str, values: Mapping[str, str]) -> str:
     for shape in shapes:
         text = text.replace(shape.format(h=host, p=port), shape.format(h="${PG_HOST}", p="${PG_PORT}"))
     return text
-
-
-def request(base: str, method: str, path: str, query: str = "", body: str | None = None, headers: Mapping[str, str | None] | None = None) -> Answer:
-    """One call, the path sent as it stands. Raises OSError, http.client.HTTPException."""
-    address = urllib.parse.urlsplit(base)
-    data = None if body is None else body.encode()
-    given: dict[str, str | None] = {"Accept": "application/json"}
-    if data is not None:
-        given |= {"Content-Type": "application/json", "Content-Length": str(len(data))}
-    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=_ANSWER)
-    try:
-        connection.putrequest(method, f"{path}?{query}" if query else path, skip_accept_encoding=True)
-        for name, value in (given | dict(headers or {})).items():
-            if value is not None:
-                connection.putheader(name, value)
-        connection.endheaders(data)
-        answer = connection.getresponse()
-        return Answer(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read().decode(errors="replace"))
-    finally:
-        connection.close()
 
 
 class Session:

@@ -15,7 +15,6 @@ from pycdc.telemetry.metrics import SourceMetrics
 from pycdc.worker import running
 from pycdc.worker.configs import Target
 from pycdc.worker.running import Backoff, RunningConnector, RunningTask, Wish, trace_of
-from pycdc.worker.statuses import State
 
 CONFIG = {"name": "x"}
 OTHER = {"name": "x", "a": "1"}
@@ -52,7 +51,7 @@ async def until(condition: Callable[[], object], shown: Callable[[], object] = l
     try:
         async with asyncio.timeout(limit):
             while not condition():
-                await asyncio.sleep(0)
+                await asyncio.sleep(0)  # noqa: ASYNC110  # any of several things may make it true
     except TimeoutError:
         pytest.fail(f"it does not come to this: {shown()}")
 

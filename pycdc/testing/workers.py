@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import subprocess
 import sys
-import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from http.client import HTTPException
 from pathlib import Path
+from signal import SIGKILL, SIGTERM, Signals
+from urllib.parse import quote
 
 from pycdc.servers.connect import Connect
 from pycdc.servers.process import ServerFailed, free_port, tail, wait_for
+from pycdc.testing.rest import Rest, request
 
 #: Set: the sessions are replayed against the real Kafka Connect. It must equal its own captures.
 ORIGINAL = "PYCDC_COMPAT_ORIGINAL"
@@ -61,21 +64,20 @@ class OurWorker:
     def _healthy(self) -> bool:
         if not self.running:
             raise ServerFailed("the worker ended at its start", hint=tail(self.log))
-        with contextlib.suppress(OSError):
-            with urllib.request.urlopen(f"{self.url}/health", timeout=15) as answer:
-                return bool(answer.status == 200)
+        with contextlib.suppress(OSError, HTTPException):
+            return request(self.url, "GET", "/health").status == 200
         return False
 
     @property
     def pid(self) -> int | None:
         return None if self._process is None else self._process.pid
 
-    def signal(self, number: signal.Signals) -> None:
+    def signal(self, number: Signals) -> None:
         """Without waiting for what comes of it."""
         if self._process is not None and self.running:
             self._process.send_signal(number)
 
-    def end(self, number: signal.Signals) -> None:
+    def end(self, number: Signals) -> None:
         """By this signal, and waited for. Raises subprocess.TimeoutExpired."""
         if self._process is None:
             return
@@ -108,7 +110,7 @@ class OriginalWorker:
     def start(self) -> None:
         self._connect.start()
 
-    def end(self, number: signal.Signals) -> None:
+    def end(self, number: Signals) -> None:
         self._connect.end(number)
 
     def faults(self) -> list[str]:
@@ -119,7 +121,7 @@ Worker = OurWorker | OriginalWorker
 
 
 class Cluster:
-    """Workers 1 and up of one group; rest_steps.Servers over them."""
+    """Workers 1 and up of one group; starts, ends and kills them."""
 
     def __init__(self, folder: Path, bootstrap: str, group: str, size: int, settings: Mapping[str, str]) -> None:
         kind = OriginalWorker if ORIGINAL in os.environ else OurWorker
@@ -138,10 +140,10 @@ class Cluster:
         return [worker.url for worker in dead]
 
     def kill9(self, worker: int) -> None:
-        self._workers[worker - 1].end(signal.SIGKILL)
+        self._workers[worker - 1].end(SIGKILL)
 
     def term(self, worker: int) -> None:
-        self._workers[worker - 1].end(signal.SIGTERM)
+        self._workers[worker - 1].end(SIGTERM)
 
     def start(self, worker: int) -> None:
         self._workers[worker - 1].start()
@@ -149,9 +151,32 @@ class Cluster:
     def stop(self) -> list[str]:
         """By SIGTERM; what their logs should not say."""
         for worker in self._workers:
-            worker.end(signal.SIGTERM)
+            worker.end(SIGTERM)
         return [f"{worker.url}: {line}" for worker in self._workers for line in worker.faults()]
+
+    def clear(self) -> None:
+        """Delete all connectors, until no worker speaks of them any more."""
+        workers = [Rest(url) for url in self.urls]
+
+        def cleared() -> bool:
+            for name in {n for rest in workers for n in rest.done("GET", "/connectors")}:
+                workers[0].call("DELETE", f"/connectors/{quote(name, safe='')}")
+            return not any(rest.done("GET", "/connectors") for rest in workers)
+
+        wait_for(cleared, _STOP, "connectors cannot be deleted")
 
     @property
     def logs(self) -> list[str]:
         return [f"{worker.url} wrote {worker.log}" for worker in self._workers]
+
+
+@contextmanager
+def running(folder: Path, bootstrap: str, group: str, size: int, settings: Mapping[str, str]) -> Iterator[Cluster]:
+    """A cluster, all of it alive. Raises AssertionError in the end for errors in its logs that nobody thought of."""
+    cluster = Cluster(folder, bootstrap, group, size, settings)
+    try:
+        cluster.revive()
+        yield cluster
+    finally:
+        faults = cluster.stop()
+    assert not faults, "\n".join(faults)
