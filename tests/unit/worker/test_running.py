@@ -50,10 +50,14 @@ class Told:
 async def until(condition: Callable[[], object], shown: Callable[[], object] = lambda: "", limit=5.0):
     try:
         async with asyncio.timeout(limit):
-            while not condition():
-                await asyncio.sleep(0)  # noqa: ASYNC110  # any of several things may make it true
+            while not condition():  # noqa: ASYNC110  # any of several things may make it true
+                await asyncio.sleep(0)
     except TimeoutError:
         pytest.fail(f"it does not come to this: {shown()}")
+
+
+async def unseen(_job):
+    """Nobody watches."""
 
 
 async def settled():
@@ -107,7 +111,7 @@ def told():
 
 @asynccontextmanager
 async def task_of(told, launches, backoff=LONG, first=None):
-    task = RunningTask(first or wish(), told, launches, backoff)
+    task = RunningTask(first or wish(), told, launches, backoff, unseen)
     task.begin(connector="x", task="0")
     try:
         yield task
