@@ -93,13 +93,12 @@ class Herder:
         await self._store.start()
         await self.statuses.start()
         self._member = member
-        self._loop = asyncio.create_task(self._live())
         await member.start()
+        self._loop = asyncio.create_task(self._live())
 
     async def failed(self) -> None:
         """Returns never; raises what ends the worker."""
         assert self._member is not None
-        assert self._loop is not None
         tasks = [t for t in (self._member.task, self._loop) if t is not None]
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
@@ -111,11 +110,13 @@ class Herder:
         if self._loop is not None:
             self._loop.cancel()
             await asyncio.wait((self._loop,))
+            self._loop = None
         for item in list(self.held):
             self._end(item)
         await self._all_ended()
         if self._member is not None:
             await self._member.leave()
+            self._member = None
         await self.statuses.stop()
         await self._store.stop()
 
@@ -176,7 +177,7 @@ class Herder:
         if isinstance(event, RestartAsked):
             self._restart_held(event)
         elif isinstance(event, LevelSet):
-            self._loggers.set_level(event.logger, event.level)
+            self._loggers.hear(event.logger, event.level)
         else:
             if isinstance(event, ConfigChanged) and event.name not in self.known.connectors:
                 log.info("a new connector", connector=event.name)

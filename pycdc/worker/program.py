@@ -80,7 +80,7 @@ class Program:
                 topic(NewTopic(c.status_topic or "", c.status_partitions, c.status_replication, c.storage("status.storage.")), worker.kafka, holds="states"),
             )  # fmt: skip
         at = worker.advertised
-        self.herder = Herder(at.url, f"{at.host}:{at.port}", *stores, launcher, self.loggers, backoff)
+        self.herder = Herder(at.url, at.address, *stores, launcher, self.loggers, backoff)
         self.watch = Watch(self.herder, stall_limit=c.stall_limit / 1000, track_topics=c.topic_tracking)
         self.endpoints = Endpoints(worker, self.herder, self.offsets, Checking(worker), self.loggers)
         self.server = Server(c, self.endpoints, extras(self.herder, lambda: self.stage), lambda: self.stage)
@@ -112,6 +112,7 @@ class Program:
             except PycdcError as error:
                 if not error.retriable:
                     raise
+                await self.end()  # whatever was opened is opened again
                 self.stage = f"Kafka does not answer: {error.cause or error.what}"
                 log.warning("Kafka is waited for", cause=error.cause or error.what, seconds=pause)
                 await asyncio.sleep(pause)

@@ -64,6 +64,7 @@ class ConfigStore:
 
     async def start(self) -> None:
         """Afterwards `configs` has everything that was written before. Raises ServerError."""
+        self._started = False
         await self._topic.start(follow=True)
         self._started = True
 

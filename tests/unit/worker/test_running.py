@@ -15,7 +15,6 @@ from pycdc.telemetry.metrics import SourceMetrics
 from pycdc.worker import running
 from pycdc.worker.configs import Target
 from pycdc.worker.running import Backoff, RunningConnector, RunningTask, Wish, trace_of
-from pycdc.worker.statuses import State
 
 CONFIG = {"name": "x"}
 OTHER = {"name": "x", "a": "1"}
@@ -51,7 +50,7 @@ class Told:
 async def until(condition: Callable[[], object], shown: Callable[[], object] = lambda: "", limit=5.0):
     try:
         async with asyncio.timeout(limit):
-            while not condition():
+            while not condition():  # noqa: ASYNC110  # anything may make it true
                 await asyncio.sleep(0)
     except TimeoutError:
         pytest.fail(f"it does not come to this: {shown()}")
