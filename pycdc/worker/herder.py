@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import structlog
@@ -316,14 +316,23 @@ class Herder:
 
     async def _must_lead(self) -> None:
         """A few seconds' wait while the group meets are kinder than a refusal."""
+        await self._until(lambda: bool(self._place.assignment.leader_url))
+        while True:
+            place = self._place
+            if not place.leads:
+                raise NotHere(place.assignment.leader_url or None)
+            if self._member is not None and await self._member.confirm():
+                return
+            # it may be meeting just now, and counts on us in a new generation
+            await self._until(lambda old=place: self._place is not old and bool(self._place.assignment.leader_url))  # type: ignore[misc]
+            if self._place is place:
+                raise NotHere(None)
+
+    async def _until(self, condition: Callable[[], bool]) -> None:
+        """Of the group's next meetings; not for long."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_LEADER_LIMIT), self._met:
-                while not self._place.assignment.leader_url:
-                    await self._met.wait()
-        if not self._place.leads:
-            raise NotHere(self._place.assignment.leader_url or None)
-        if self._member is None or not await self._member.confirm():
-            raise NotHere(None)
+                await self._met.wait_for(condition)
 
     async def must_lead(self) -> None:
         await self._must_lead()

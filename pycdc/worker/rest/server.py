@@ -23,6 +23,7 @@ from pycdc.worker.rest.endpoints import Answer, Endpoints, Request
 from pycdc.worker.rest.forward import Forwarder
 from pycdc.worker.rest.guard import Guard
 from pycdc.worker.rest.paths import Resource, resource
+from pycdc.worker.running import trace_of
 
 if TYPE_CHECKING:
     from pycdc.worker.settings import ConnectConfig, Listener
@@ -40,8 +41,7 @@ _PATIENCE: Final = 8.0
 _PAUSE: Final = 0.25
 #: What aiohttp logs of clients that speak no HTTP: with a stack trace, and with headers, which may hold a login.
 _UNTOLD: Final = logging.getLogger("pycdc.worker.rest.http")
-_UNTOLD.addHandler(logging.NullHandler())
-_UNTOLD.propagate = False
+_UNTOLD.disabled = True
 
 #: A resource outside Connect's API, e.g. /metrics: its name -> body, content type and status.
 Extra = Callable[[], tuple[bytes, str, int]]
@@ -72,13 +72,14 @@ class Server:
         async def handle(request: web.BaseRequest) -> web.StreamResponse:
             return await self._handle(request, admin=admin, only_admin=only_admin)
 
-        runner = web.ServerRunner(web.Server(handle, request_factory=self._request, access_log=None, logger=_UNTOLD, auto_decompress=False))
+        server = web.Server(handle, request_factory=self._request, access_log=None, logger=_UNTOLD, auto_decompress=False)
+        runner = web.ServerRunner(server, shutdown_timeout=_STOP_LIMIT)
         await runner.setup()
         self._opened.push_async_callback(runner.cleanup)
         for one in listeners:
             tls = self._guard.server_tls if one.scheme == "https" else None
             try:
-                await web.TCPSite(runner, one.host or None, one.port, ssl_context=tls, shutdown_timeout=_STOP_LIMIT).start()
+                await web.TCPSite(runner, one.host or None, one.port, ssl_context=tls).start()
             except (OSError, ssl.SSLError) as error:
                 raise PycdcError(
                     "REST cannot listen", where=one.url, cause=getattr(error, "strerror", None) or str(error), hint="choose others in listeners"
@@ -130,7 +131,7 @@ class Server:
         except web.HTTPException as error:
             return _error(error.status, f"HTTP {error.status} {error.reason}")
         except Exception as error:
-            log.exception("a request could not be answered", path=request.path, method=request.method, error=type(error).__name__)
+            log.error("a request could not be answered", path=request.path, method=request.method, cause=trace_of(error))
             return _error(500, "Internal Server Error")
 
     def _name(self, request: web.BaseRequest, found: Resource | None) -> str:
