@@ -367,6 +367,18 @@ async def test_an_error_while_it_is_stopped_keeps_nobody(told):
         await task.give_up()
 
 
+async def test_a_task_that_tries_for_long_runs(told, monkeypatch):
+    """It had no state at all for as long as its target was away."""
+    monkeypatch.setattr(running, "_BEGIN_LIMIT", 0.05)
+
+    async def run(stop):
+        await stop.wait()
+
+    run.fails = True
+    async with task_of(told, Launches(run)):
+        await told.until("RUNNING")
+
+
 async def test_giving_up_before_it_began_ends_it(told):
     async def enter(_time):
         await asyncio.get_running_loop().create_future()
