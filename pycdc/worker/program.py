@@ -82,12 +82,15 @@ class Program:
         at = worker.advertised
         self.herder = Herder(at.url, at.address, *stores, launcher, self.loggers, backoff)
         self.watch = Watch(self.herder, stall_limit=c.stall_limit / 1000, track_topics=c.topic_tracking)
-        self.endpoints = Endpoints(worker, self.herder, self.offsets, Checking(worker), self.loggers)
+        self._checking = Checking(worker)
+        self.endpoints = Endpoints(worker, self.herder, self.offsets, self._checking, self.loggers)
         self.server = Server(c, self.endpoints, extras(self.herder, lambda: self.stage), lambda: self.stage)
         self._started = False
 
     async def work(self, connectors: list[dict[str, str]]) -> None:
         """Start, then watch. Returns never."""
+        for config in connectors:
+            await self._checking.must_hide_its_secrets(config)
         await self._start()
         for config in connectors:
             await self.herder.create(config["name"], config, None)
@@ -129,8 +132,8 @@ class Program:
 async def _assembled(worker: Worker, checks: ClientChecks, *, alone: bool) -> AsyncIterator[Program]:
     async with AsyncExitStack() as stack:
         program = Program(worker, checks, alone=alone)
-        await program.server.start()
         stack.push_async_callback(program.server.stop)
+        await program.server.start()
         stack.push_async_callback(program.end)
         yield program
 

@@ -14,7 +14,6 @@ from pycdc.worker import statuses
 from pycdc.worker.configs import Configs, Entry, Event
 from pycdc.worker.statuses import Status, Statuses, UsedTopic
 
-
 #: Seconds for one dealing with the config topic, as in Kafka Connect: people wait for it.
 _LIMIT: Final = 30.0
 
