@@ -26,6 +26,19 @@ def usage(pid: int) -> tuple[float, float]:
     return (int(fields[11]) + int(fields[12])) / TICKS, peak / 1024
 
 
+def java_command(folder: Path, properties: Path) -> list[str]:
+    """A worker of Kafka Connect, its JVM as Connect's own scripts start it: 2 GB of heap, G1, all tiers of the compiler."""
+    log4j = folder / "log4j.properties"
+    log4j.write_text(
+        "log4j.rootLogger=WARN, stdout\nlog4j.appender.stdout=org.apache.log4j.ConsoleAppender\n"
+        "log4j.appender.stdout.layout=org.apache.log4j.PatternLayout\n"
+        "log4j.appender.stdout.layout.ConversionPattern=[%d] %p %m (%c)%n\n"
+    )
+    java = require("java", "apt-get install openjdk-17-jre-headless")
+    return [java, "-Xmx2g", "-Xms256m", "-XX:+UseG1GC", f"-Dlog4j.configuration=file:{log4j}", "-cp", f"{jars(debezium=True) / 'libs'}/*",
+            "org.apache.kafka.connect.cli.ConnectDistributed", str(properties)]  # fmt: skip
+
+
 class Engine:
     """Runs one source connector at a time."""
 
@@ -120,20 +133,8 @@ class Debezium(Engine):
             "status.storage.topic=connect-status\nstatus.storage.replication.factor=1\nstatus.storage.partitions=1\n"
             f"plugin.path={home / 'plugins'}\nplugin.discovery=hybrid_warn\nlisteners=http://127.0.0.1:{self.port}\n"
         )
-        log4j = self.folder / "log4j.properties"
-        log4j.write_text(
-            "log4j.rootLogger=WARN, stdout\nlog4j.appender.stdout=org.apache.log4j.ConsoleAppender\n"
-            "log4j.appender.stdout.layout=org.apache.log4j.PatternLayout\n"
-            "log4j.appender.stdout.layout.ConversionPattern=[%d] %p %m (%c)%n\n"
-        )
         log = (self.folder / "connect.log").open("wb")
-        # the JVM as Connect's own scripts start it: 2 GB of heap, G1, all tiers of the compiler
-        self.process = subprocess.Popen(
-            [require("java", "apt-get install openjdk-17-jre-headless"), "-Xmx2g", "-Xms256m", "-XX:+UseG1GC",
-             f"-Dlog4j.configuration=file:{log4j}", "-cp", f"{home / 'libs'}/*",
-             "org.apache.kafka.connect.cli.ConnectDistributed", str(properties)],
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-        )  # fmt: skip
+        self.process = subprocess.Popen(java_command(self.folder, properties), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         wait_for(lambda: accepts(self.port) and self._call("GET", "/connectors") is not None, 90, "Connect does not start", self.folder / "connect.log")
 
     def _call(self, method: str, path: str, body: object = None) -> object:

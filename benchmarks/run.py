@@ -27,6 +27,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 sys.path.insert(0, str(Path(__file__).parent))
+import connect
 import sinks
 from engines import JSON, Debezium, Engine, Pycdc, usage
 
@@ -58,7 +59,7 @@ class Bench:
     def __init__(self, folder: Path, rows: int) -> None:
         self.folder = folder
         self.rows = rows
-        self.postgres = Postgres(folder / "pg")
+        self.postgres = Postgres(folder / "pg", settings=connect.SETTINGS)
         self.kafka = Kafka(folder / "kafka", java_options=("-Xmx1g",))
         self.number = 0
         self.results: dict[str, dict[str, list[float]]] = {}
@@ -70,7 +71,7 @@ class Bench:
     def sql(self, database: str = "postgres") -> psycopg.Connection:
         return psycopg.connect(self.postgres.dsn(database), autocommit=True)
 
-    def fresh(self, partitions: int, rows: int = 0) -> tuple[str, str]:
+    def fresh(self, partitions: int, rows: int = 0, **topic_configs: str) -> tuple[str, str]:
         """A new database with the table (and rows), a new topic; their names."""
         self.number += 1
         name = f"bench{self.number}"
@@ -83,7 +84,7 @@ class Bench:
                 sql.execute("VACUUM ANALYZE orders")
         topic = f"{name}.public.orders"
         admin = AdminClient({"bootstrap.servers": self.kafka.bootstrap})
-        admin.create_topics([NewTopic(topic, partitions, 1)])[topic].result()
+        admin.create_topics([NewTopic(topic, partitions, 1, config=topic_configs)])[topic].result()
         return name, topic
 
     def config(self, name: str, **more: str) -> dict[str, str]:
@@ -277,15 +278,14 @@ class Bench:
         self.drop(name)
 
 
-def table(bench: Bench, rows: int) -> str:
+def table(bench: Bench, about: str) -> str:
     """The results as Markdown."""
     engines = ["Debezium 3.6.3", "pycdc", "pg_recvlogical"]
     lines = [
         f"# Benchmark of {datetime.datetime.now(datetime.UTC):%Y-%m-%d}", "",
         f"{os.cpu_count()} cores, {os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') >> 30} GiB, {platform.system()} "
         f"{platform.machine()}, Python {platform.python_version()}; PostgreSQL, one Kafka 4.1.1 broker, the engine and the "
-        f"measuring consumer share the machine. {rows:,} rows of 10 columns per round, JSON without schemas, medians of the "
-        "rounds; made by `make bench`.", "",
+        f"measuring consumer share the machine. {about}", "",
         "| what | " + " | ".join(engines) + " | pycdc / Debezium |", "|---|" + "---:|" * (len(engines) + 1),
     ]  # fmt: skip
     for what, by in bench.results.items():
@@ -296,12 +296,20 @@ def table(bench: Bench, rows: int) -> str:
     return "\n".join(lines) + "\n"
 
 
+def write(folder: Path, kind: str, text: str) -> None:
+    """One file of results for each day and kind."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}{kind}.md").write_text(text)
+    print(text)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--big", type=int, default=5_000_000, help="rows of the largest transaction, pycdc only")
-    parser.add_argument("--only", default="stream,six,unwrap,first,snapshot,latency,start,ceiling,big,sinks")
+    parser.add_argument("--only", default="stream,six,unwrap,first,snapshot,latency,start,ceiling,big,sinks,connect")
+    parser.add_argument("--idle", type=int, default=connect.IDLE, help="connectors of the idle worker")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     a = parser.parse_args()
     wanted = set(a.only.split(","))
@@ -312,7 +320,7 @@ def main() -> None:
         bench.postgres.start()
         bench.kafka.start()
         engines: list[Engine] = [Debezium(folder / "debezium", bench.kafka.bootstrap), Pycdc(folder / "pycdc", bench.kafka.bootstrap)]
-        for _ in range(a.rounds):
+        for _ in range(a.rounds if wanted & {"stream", "six", "unwrap", "first", "snapshot", "latency"} else 0):
             for engine in engines:
                 engine.up()
                 if "stream" in wanted:
@@ -338,10 +346,12 @@ def main() -> None:
             bench.ceiling()
         if "sinks" in wanted:
             sinks.measure(bench, engines, TABLE)
-        a.out.mkdir(parents=True, exist_ok=True)
-        text = table(bench, a.rows)
-        (a.out / f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}.md").write_text(text)
-        print(text)
+        if bench.results:
+            write(a.out, "", table(bench, f"{a.rows:,} rows of 10 columns per round, JSON without schemas, medians of the rounds; made by `make bench`."))
+        if "connect" in wanted:
+            bench.results = {}
+            connect.measure(bench, max(a.rounds, 1), a.idle)
+            write(a.out, "-connect", table(bench, connect.ABOUT))
     finally:
         bench.kafka.remove()
         bench.postgres.remove()

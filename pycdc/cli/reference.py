@@ -18,6 +18,11 @@ _INTRO_WORKER = (
     "environment (`CONNECT_BOOTSTRAP_SERVERS` or `BOOTSTRAP_SERVERS`)."
 )
 
+_INTRO_CONNECT = (
+    "Keys of a worker that runs many connectors, `pycdc connect --config FILE`: Kafka Connect's own, and a few that it has no "
+    "word for. The environment gives them as well (`CONNECT_GROUP_ID`)."
+)
+
 _USE = {
     "transform": "Given as `transforms=a,...`, `transforms.a.type=CLASS` and `transforms.a.OPTION=...`; with "
     "`transforms.a.predicate=p` it applies where the predicate `p` is true, with `transforms.a.negate=true` where it is not.",
@@ -78,8 +83,10 @@ def pages() -> Iterator[Page]:
     from pycdc.config.worker import ConnectorConfig, SinkConnectorConfig, SourceConnectorConfig, WorkerConfig
     from pycdc.plugins import registry
     from pycdc.plugins.join import config_of
+    from pycdc.worker.settings import ConnectConfig
 
     yield Page("Worker", "worker", (), WorkerConfig, _INTRO_WORKER)
+    yield Page("Connect worker", "connect", (), ConnectConfig, _INTRO_CONNECT)
     yield Page("Every connector", "connector", (), ConnectorConfig)
     yield Page("Every source connector", "source-connector", (), SourceConnectorConfig)
     yield Page("Every sink connector", "sink-connector", (), SinkConnectorConfig)

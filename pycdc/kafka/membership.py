@@ -73,6 +73,8 @@ class GroupMember:
         self._heard: float | None = None
         self.member_id = ""
         self.generation = -1
+        #: Between asking to be dealt to and being given: what `deal` will find needs no other meeting.
+        self.meeting = False
 
     async def start(self) -> None:
         """Reach the brokers, and join in the background. Raises ServerError."""
@@ -155,6 +157,16 @@ class GroupMember:
     async def _meet(self) -> None:
         """Join, deal or be dealt to."""
         self._again.clear()
+        self.meeting = True
+        try:
+            assignment, leads = await self._dealt()
+        finally:
+            self.meeting = False
+        self._heard = time.monotonic()
+        await self._party.given(assignment, generation=self.generation, leads=leads)
+
+    async def _dealt(self) -> tuple[bytes, bool]:
+        """What this member is given, and whether it leads."""
         joined = await self._join()
         self.member_id, self.generation = joined.member_id, joined.generation_id
         leads = joined.leader_id == joined.member_id
@@ -163,8 +175,7 @@ class GroupMember:
             dealt = list((await self._party.deal({m[0]: bytes(m[-1]) for m in joined.members})).items())
         answer = await self._ask(SyncGroupRequest(self._group, self.generation, self.member_id, None, dealt))
         _must_be_well(answer)
-        self._heard = time.monotonic()
-        await self._party.given(bytes(answer.member_assignment), generation=self.generation, leads=leads)
+        return bytes(answer.member_assignment), leads
 
     async def _join(self) -> Any:
         while True:

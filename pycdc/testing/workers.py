@@ -68,6 +68,10 @@ class OurWorker:
             return request(self.url, "GET", "/health").status == 200
         return False
 
+    @property
+    def pid(self) -> int | None:
+        return None if self._process is None else self._process.pid
+
     def signal(self, number: Signals) -> None:
         """Without waiting for what comes of it."""
         if self._process is not None and self.running:

@@ -53,6 +53,9 @@ class Place(msgspec.Struct, frozen=True):
 class Member(Protocol):
     """What a worker asks of its membership."""
 
+    #: A meeting is under way; when it is over, its Party is told.
+    meeting: bool
+
     async def start(self) -> None: ...
 
     def meet_again(self) -> None: ...
@@ -121,6 +124,7 @@ class Alone:
         self._party = party
         self._again = asyncio.Event()
         self._running: asyncio.Task[None] | None = None
+        self.meeting = False
 
     async def start(self) -> None:
         self._again.set()

@@ -42,6 +42,8 @@ _FOLLOW_LIMIT: Final = 1.0
 _FOLLOW_LOOK: Final = 0.01
 #: Seconds that a connector may take to come up.
 _START_LIMIT: Final = 60.0
+#: Seconds that what runs has to end when the worker does; the process has 8, and it has to leave the group besides.
+_HAND_OVER_LIMIT: Final = 5.0
 
 
 class NotHere(Exception):
@@ -118,12 +120,24 @@ class Herder:
         if self._loop is not None:
             self._loop.cancel()
             await asyncio.wait((self._loop,))
-        await asyncio.gather(*(self._give_up(item) for item in list(self.held)))
-        await asyncio.gather(*self._ending.values(), return_exceptions=True)
+        for item in list(self.held):
+            self._end(item)
+        await self._all_ended()
         if self._member is not None:
             await self._member.leave()
         await self.statuses.stop()
         await self._store.stop()
+
+    async def _all_ended(self) -> None:
+        """Whoever does not end in time is cut off, so that there is time to tell the group."""
+        ending = list(self._ending.values())
+        if not ending:
+            return
+        _, late = await asyncio.wait(ending, timeout=_HAND_OVER_LIMIT)
+        for task in late:
+            task.cancel()
+        if late:
+            await asyncio.wait(late)
 
     # ---- what the group says
 
@@ -193,8 +207,15 @@ class Herder:
             self._bring_about()
             if self._place.leads:
                 await self._lead()
-            if self._member is not None and self._place.generation >= 0 and sorted(self._work()) != self._place.assignment.work:
-                self._member.meet_again()
+            self._meet_about_work()
+
+    def _meet_about_work(self) -> None:
+        """When it is not what was dealt out. Not during a meeting, which ends with another look: one more, that nobody else
+        knows of, would keep the group waiting for the others' next heartbeats.
+        """
+        member = self._member
+        if member is not None and not member.meeting and self._place.generation >= 0 and sorted(self._work()) != self._place.assignment.work:
+            member.meet_again()
 
     def _bring_about(self) -> None:
         work = set(self._work())
@@ -230,10 +251,10 @@ class Herder:
         self.held[item] = held
 
     def _end(self, item: str) -> None:
-        self._ending[item] = asyncio.create_task(self._give_up(item))
+        """From now on it tells nothing by itself."""
+        self._ending[item] = asyncio.create_task(self._give_up(item, self.held.pop(item)))
 
-    async def _give_up(self, item: str) -> None:
-        held = self.held.pop(item)
+    async def _give_up(self, item: str, held: RunningConnector | RunningTask) -> None:
         try:
             await held.give_up()
             if item in self._work():

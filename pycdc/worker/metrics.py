@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, Final
 
-from pycdc.telemetry.metrics import Exposition, SinkMetrics, SourceMetrics
+from pycdc.telemetry.metrics import Exposition, SourceMetrics
 from pycdc.worker.items import name_of_item, number_of_item
 from pycdc.worker.running import RunningConnector, RunningTask
 from pycdc.worker.statuses import State
@@ -20,18 +20,27 @@ if TYPE_CHECKING:
 
     from pycdc.worker.herder import Herder
 
-#: JMX type and attribute, our attribute.
-_SOURCE: Final = (
-    ("source_record_poll_total", "rows"), ("source_record_write_total", "rows"), ("source_record_active_count_bytes", "queue_bytes"),
-)  # fmt: skip
-_SINK: Final = (
-    ("sink_record_read_total", "rows"), ("sink_record_active_count_bytes", "buffered_bytes"), ("partition_count", "assigned_partitions"),
-    ("offset_commit_completion_total", "flushes"),
-)  # fmt: skip
-_ERRORS: Final = (
-    ("total_record_failures", "errors"), ("total_record_errors", "errors"), ("total_records_skipped", "skipped"),
-    ("deadletterqueue_produce_requests", "dead_letters"), ("total_retries", "retries"),
-)  # fmt: skip
+#: JMX attribute, ours or what makes it of ours.
+_Of = Callable[[Any], float]
+_SOURCE: Final[dict[str, _Of]] = {
+    "source_record_poll_total": lambda m: m.rows + m.filtered,
+    "source_record_write_total": lambda m: m.rows,
+}
+_SINK: Final[dict[str, _Of]] = {
+    "sink_record_read_total": lambda m: m.rows,
+    "sink_record_send_total": lambda m: m.upserts + m.deletes,
+    "sink_record_lag_max": lambda m: max(m.lag_by_topic.values(), default=0),
+    "partition_count": lambda m: m.assigned_partitions,
+    "offset_commit_completion_total": lambda m: m.flushes,
+    "put_batch_avg_time_ms": lambda m: m.flush_ms / m.flushes if m.flushes else 0,
+}
+_ERRORS: Final[dict[str, _Of]] = {
+    "total_record_failures": lambda m: m.errors,
+    "total_record_errors": lambda m: m.errors,
+    "total_records_skipped": lambda m: getattr(m, "skipped", m.errors),
+    "deadletterqueue_produce_requests": lambda m: getattr(m, "dead_letters", 0),
+    "total_retries": lambda m: m.retries,
+}
 _COUNTED: Final = ("total", "running", "paused", "failed", "unassigned", "restarting", "destroyed")
 
 
@@ -72,9 +81,10 @@ class WorkerMetrics:
         yield from (connectors, tasks)
 
     def _work(self) -> Iterator[Metric]:
-        sources = {name: _gauge(f"source_task_{name}", "connector", "task") for name, _ours in _SOURCE}
-        sinks = {name: _gauge(f"sink_task_{name}", "connector", "task") for name, _ours in (*_SINK, ("sink_record_send_total", ""), ("sink_record_lag_max", ""))}
-        errors = {name: _gauge(f"task_error_{name}", "connector", "task") for name, _ours in _ERRORS}
+        sources = {name: _gauge(f"source_task_{name}", "connector", "task") for name in _SOURCE}
+        sinks = {name: _gauge(f"sink_task_{name}", "connector", "task") for name in _SINK}
+        errors = {name: _gauge(f"task_error_{name}", "connector", "task") for name in _ERRORS}
+        batches = _gauge("connector_task_batch_size_avg", "connector", "task")
         stalled = _own_gauge("pycdc_task_stalled_seconds", "Time for which a task with work to do has not moved.")
         restarts = _own_gauge("pycdc_task_restarts", "Restarts of a failed task, by itself, since this worker has it.")
         for item, held in self._tasks():
@@ -84,14 +94,12 @@ class WorkerMetrics:
                 continue
             m = held.job.metrics
             stalled.add_metric(labels, held.job.health.stalled)
-            for name, ours in _SOURCE if isinstance(m, SourceMetrics) else _SINK:
-                (sources if isinstance(m, SourceMetrics) else sinks)[name].add_metric(labels, getattr(m, ours))
-            if isinstance(m, SinkMetrics):
-                sinks["sink_record_send_total"].add_metric(labels, m.upserts + m.deletes)
-                sinks["sink_record_lag_max"].add_metric(labels, max(m.lag_by_topic.values(), default=0))
-            for name, ours in _ERRORS:
-                errors[name].add_metric(labels, getattr(m, ours, 0))
-        yield from (*sources.values(), *sinks.values(), *errors.values(), stalled, restarts)
+            batches.add_metric(labels, m.rows / m.batches if m.batches else 0)
+            own, kinds = (sources, _SOURCE) if isinstance(m, SourceMetrics) else (sinks, _SINK)
+            for families, of in ((own, kinds), (errors, _ERRORS)):
+                for name, value in of.items():
+                    families[name].add_metric(labels, value(m))
+        yield from (*sources.values(), *sinks.values(), *errors.values(), batches, stalled, restarts)
 
     def _of_worker(self) -> Iterator[Metric]:
         held = self._herder.held

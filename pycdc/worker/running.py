@@ -68,7 +68,10 @@ class _Held:
         self._life: asyncio.Task[None] | None = None
         #: What was told last.
         self.state: State | None = None
-        #: Set whenever what was wished has been brought about, or has failed.
+        self._trace: str | None = None
+        #: Whether it could not be stored, so that others do not know it.
+        self.is_unknown = False
+        #: Set whenever what was wished has been brought about, or has failed; and when it is no more.
         self._told = asyncio.Event()
 
     def begin(self, **bound: str) -> None:
@@ -82,16 +85,23 @@ class _Held:
         raise NotImplementedError
 
     async def _say(self, state: State, trace: str | None = None) -> None:
-        self.state = state
+        """A state that cannot be stored ends nothing here: it is told again later, by `say_what_is_unknown`."""
+        self.state, self._trace, self.is_unknown = state, trace, False
         try:
             await self._tell(state, trace)
-        except PycdcError as error:
-            log.error("a state could not be stored", state=str(state), cause=error.cause or error.what)
+        except Exception as error:  # whatever it is, what runs goes on
+            self.is_unknown = True
+            log.error("a state could not be stored", state=str(state), cause=_line(error))
 
     async def say_again(self, trace: str | None) -> None:
         """The same state, with or without trouble."""
         if self.state is not None:
             await self._say(self.state, trace)
+
+    async def say_what_is_unknown(self) -> None:
+        """Of a state that could not be stored when it was new."""
+        if self.is_unknown:
+            await self.say_again(self._trace)
 
     def wish(self, wish: Wish) -> None:
         """Takes effect by itself; nothing happens when it is the same."""
@@ -109,11 +119,13 @@ class _Held:
         self._changed.set()
 
     async def _say_restart(self) -> None:
-        if self._restart:
+        """Forgotten before it is told: another that is asked for meanwhile counts."""
+        asked, announced = self._restart, self._announced
+        self._restart = self._announced = False
+        if asked:
             await self._say(State.UNASSIGNED)
-            if self._announced:
+            if announced:
                 await self._say(State.RESTARTING)
-        self._restart = False
 
     async def give_up(self) -> None:
         """Ends it in order, its last batch included. Nothing is told."""
@@ -125,13 +137,17 @@ class _Held:
 
     async def _end(self, *, cancelled: bool) -> None:
         life, self._life = self._life, None
+        self._told.set()
         if life is None:
             return
-        if not cancelled:
-            await self._stop_orderly()
-        life.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await life
+        try:
+            if not cancelled:
+                await self._stop_orderly()
+        finally:
+            life.cancel()
+            await asyncio.wait((life,))  # not for its own end: whoever cancels us gets through
+        if not life.cancelled() and (error := life.exception()) is not None:
+            log.error("what ran had ended by itself", cause=trace_of(error))
 
     async def _stop_orderly(self) -> None:
         """Whatever runs has ended."""
@@ -158,7 +174,8 @@ class RunningConnector(_Held):
                 await self._say(State.STOPPED)
             elif up == wish.config or (up := await self._come_up(wish.config)) is not None:
                 await self._say(State.PAUSED if wish.target is Target.PAUSED else State.RUNNING)
-            self._told.set()
+            if not self._changed.is_set():
+                self._told.set()
             await self._changed.wait()
 
     async def _come_up(self, config: dict[str, str]) -> dict[str, str] | None:
@@ -170,12 +187,12 @@ class RunningConnector(_Held):
         return config
 
     async def restarted(self, limit: float) -> bool:
-        """Restart it and wait until it is up again; False when it is not."""
+        """Restart it and wait until it is up again; False when it is not, or is another worker's meanwhile."""
         self._told.clear()
         self.restart()
         async with asyncio.timeout(limit):
             await self._told.wait()
-        return self.state is not State.FAILED
+        return self._life is not None and self.state is not State.FAILED
 
 
 class RunningTask(_Held):
@@ -218,6 +235,10 @@ class RunningTask(_Held):
             async with self._launched(wish.config) as job:
                 self.job, self._stop = job, asyncio.Event()
                 await self._watch(job, self._stop)
+        except asyncio.CancelledError:
+            if _is_cancelled():
+                raise
+            return PycdcError("the task was cancelled from within")
         except Exception as error:  # whatever it is, it is this task's alone
             if self.job is not None:
                 await self._seen_off(self.job)
@@ -234,7 +255,7 @@ class RunningTask(_Held):
         try:
             while not (job.begun() or running.done() or changed.done()):
                 await asyncio.wait((running, changed), timeout=_LOOK, return_when=asyncio.FIRST_COMPLETED)
-            if not (running.done() and running.exception()):
+            if not running.done() or (not running.cancelled() and running.exception() is None):
                 await self._say(State.RUNNING)
             await asyncio.wait((running, changed), return_when=asyncio.FIRST_COMPLETED)
             if running.done():
@@ -246,6 +267,8 @@ class RunningTask(_Held):
             for task in (changed, running):
                 task.cancel()
             await asyncio.wait((running, changed))
+            if not running.cancelled():
+                running.exception()  # has been told, or came behind its end
 
     async def _stop_running(self, running: asyncio.Task[None], stop: asyncio.Event) -> None:
         job = self.job
@@ -274,8 +297,10 @@ class RunningTask(_Held):
         await self._say(State.FAILED, trace)
         until = None if pause is None else time.monotonic() + pause
         while True:
+            # a paused one waits for its wish alone: its time may have come long ago
+            left = None if until is None or self._wish.target is not Target.STARTED else until - time.monotonic()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout_at(None if until is None else asyncio.get_running_loop().time() + until - time.monotonic()):
+                async with asyncio.timeout(left):
                     await self._changed.wait()
             self._changed.clear()
             if self._restart or self._wish.config != wish.config:
@@ -298,4 +323,10 @@ def trace_of(error: BaseException) -> str:
 
 
 def _line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {getattr(error, 'what', '')}"
+    return ": ".join(filter(None, (type(error).__name__, getattr(error, "what", ""), getattr(error, "cause", ""))))
+
+
+def _is_cancelled() -> bool:
+    """Whether somebody wants the running task to end."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

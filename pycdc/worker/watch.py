@@ -56,6 +56,8 @@ class Watch:
     async def run(self) -> None:
         while True:
             await asyncio.sleep(_EVERY)
+            for unknown in [h for h in self._herder.held.values() if h.is_unknown]:
+                await unknown.say_what_is_unknown()
             running = {h.job: (item, h) for item, h in self._herder.held.items() if isinstance(h, RunningTask) and h.job is not None}
             self._seen = {job: self._seen.get(job) or Seen(since=time.monotonic()) for job in running}
             for job, (item, held) in running.items():
