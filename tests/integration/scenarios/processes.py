@@ -36,6 +36,29 @@ def ends(kafka, topics):
         consumer.close()
 
 
+def records(kafka, topic, enough, limit=40, running=lambda: None, told=lambda: ""):
+    """(partition, key, value) of the topic's records once `enough(them)`, as long as `running()` raises nothing."""
+    consumer = Consumer({"bootstrap.servers": kafka, "group.id": f"check-{topic}", "enable.auto.commit": False, "auto.offset.reset": "earliest", "log_level": 0})
+    end, found, assigned = time.monotonic() + limit, [], False
+    try:
+        while not enough(found):
+            assert time.monotonic() < end, f"{found[-5:]} of {len(found)}\n{told()}"
+            running()
+            if not assigned:
+                known = consumer.list_topics(timeout=10).topics.get(topic)
+                if known is None or known.error or not known.partitions:
+                    time.sleep(0.1)
+                    continue
+                consumer.assign([TopicPartition(topic, p, 0) for p in known.partitions])
+                assigned = True
+            for m in consumer.consume(1000, 0.2):
+                if m.error() is None:
+                    found.append((m.partition(), m.key() and json.loads(m.key()), m.value() and json.loads(m.value())))
+    finally:
+        consumer.close()
+    return found
+
+
 class Group:
     """The group of a sink: how far it is, where its target cannot be asked."""
 
@@ -116,26 +139,11 @@ class Source(Process):
 
     def records(self, topic, enough, limit=40):
         """(partition, key, value) of the topic's records once `enough(them)`."""
-        told = {"group.id": f"check-{self.name}", "enable.auto.commit": False, "auto.offset.reset": "earliest", "log_level": 0}
-        consumer = Consumer({"bootstrap.servers": self.kafka, **told})
-        end, found, assigned = time.monotonic() + limit, [], False
-        try:
-            while not enough(found):
-                assert time.monotonic() < end, f"{found[-5:]} of {len(found)}\n{self.log.read_text()[-3000:]}"
-                assert self.process.poll() is None, self.log.read_text()[-3000:]
-                if not assigned:
-                    known = consumer.list_topics(timeout=10).topics.get(topic)
-                    if known is None or known.error or not known.partitions:
-                        time.sleep(0.1)
-                        continue
-                    consumer.assign([TopicPartition(topic, p, 0) for p in known.partitions])
-                    assigned = True
-                for m in consumer.consume(1000, 0.2):
-                    if m.error() is None:
-                        found.append((m.partition(), m.key() and json.loads(m.key()), m.value() and json.loads(m.value())))
-        finally:
-            consumer.close()
-        return found
+
+        def running():
+            assert self.process.poll() is None, self.log.read_text()[-3000:]
+
+        return records(self.kafka, topic, enough, limit, running, lambda: self.log.read_text()[-3000:])
 
     def partitions(self, topic):
         consumer = Consumer({"bootstrap.servers": self.kafka, "group.id": "check"})
