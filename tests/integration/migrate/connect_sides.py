@@ -4,6 +4,7 @@ import itertools
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from pycdc.servers.connect import Connect
+from pycdc.testing.workers import OurWorker, properties
 
 PASSWORD = "s3cret-word"
 JSON = "org.apache.kafka.connect.json.JsonConverter"
@@ -20,9 +22,19 @@ def old_side(folder, bootstrap, base):
     return Connect(folder / "a", bootstrap, group=f"{base}-a", topics=f"{base}-a")
 
 
+class Ours(OurWorker):
+    """pycdc's worker, as Connect is started and asked here."""
+
+    call = Connect.call
+
+    def stop(self):
+        self.end(signal.SIGTERM)
+
+
 def new_side(folder, bootstrap, base):
     """What takes over: anything with `start`, `stop`, `url` and `call`."""
-    return Connect(folder / "b", bootstrap, group=f"{base}-b", topics=f"{base}-b")
+    schemas = {"key.converter.schemas.enable": "true", "value.converter.schemas.enable": "true"}
+    return Ours(folder / "b", properties(bootstrap, f"{base}-b", schemas))
 
 
 def started(folder, bootstrap, base):
