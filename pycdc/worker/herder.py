@@ -38,6 +38,8 @@ _LEADER_LIMIT: Final = 5.0
 #: Seconds that the answer to a change waits for the tasks, and between two looks at them.
 _FOLLOW_LIMIT: Final = 1.0
 _FOLLOW_LOOK: Final = 0.01
+#: Seconds before the leader tries again what it could not write.
+_LEAD_AGAIN: Final = 1.0
 #: Seconds that a connector may take to come up.
 _START_LIMIT: Final = 60.0
 #: Seconds that what runs has to end when the worker does; the process has 8, and it has to leave the group besides.
@@ -97,6 +99,7 @@ class Herder:
 
     async def start(self, member: Member) -> None:
         """Read what is there, and join. Raises ServerError."""
+        self._stopping = False
         await self._store.start()
         await self.statuses.start()
         self._member = member
@@ -302,6 +305,7 @@ class Herder:
             except PycdcError as error:
                 log.error("the tasks of a connector could not be configured, trying again", connector=name, cause=error.cause or error.what)
                 self._to_lead.add(name)
+                asyncio.get_running_loop().call_later(_LEAD_AGAIN, self._look.set)
         with contextlib.suppress(PycdcError):
             await self._forget_the_gone()
 
