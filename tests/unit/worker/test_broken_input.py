@@ -78,7 +78,7 @@ async def test_a_big_configuration_does_not_keep_the_worker_from_its_group(conne
 
 @pytest.mark.parametrize("number", ["x", "", " 1", "1_0", "١", "0x1", "1.0", "9" * 5000])
 async def test_numbers_of_tasks_that_are_none(number):
-    endpoints = Endpoints(None, SimpleNamespace(known=None), None, None, None)  # type: ignore[arg-type]
+    endpoints = Endpoints(None, SimpleNamespace(known=None, restart_task=None), None, None, None)  # type: ignore[arg-type]
     for ask in (endpoints.task_status, endpoints.restart_task):
         with pytest.raises(RequestError) as caught:
             await ask(Request(("c", number), {}, [], b"", {}))
