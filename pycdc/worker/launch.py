@@ -6,6 +6,7 @@ as in Kafka Connect, where the connector knows less than its tasks.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final, Protocol
@@ -58,7 +59,7 @@ class ConnectorLauncher:
 
     @asynccontextmanager
     async def launched(self, name: str, number: int, config: Mapping[str, str]) -> AsyncIterator[Job]:
-        """Raises PycdcError."""
+        """Raises PycdcError. Modules are imported and secrets read in a thread: the others go on meanwhile."""
         from pycdc.plugins.join import load_sink, load_source
 
         if config.get("isolation", "").strip().lower() == "process":
@@ -73,13 +74,14 @@ class ConnectorLauncher:
         if connector_class(config.get("connector.class", "")).type == SINK:
             from pycdc.runtime.sink_task import sink_job
 
-            sink = sink_job(load_sink(layered, checks=self._checks), number)
+            sink = sink_job(await asyncio.to_thread(load_sink, layered, checks=self._checks), number)
             sink.metrics.task = str(number)
             yield sink
             return
         from pycdc.runtime.source_task import source_job
 
-        plan = load_source(layered, offsets_file=True, checks=self._checks)  # the worker keeps the positions
+        # the worker keeps the positions
+        plan = await asyncio.to_thread(load_source, layered, offsets_file=True, checks=self._checks)
         store = await self._offsets.for_task(name, number, config)
         try:
             await store.start()

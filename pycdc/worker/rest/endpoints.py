@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -36,6 +37,8 @@ _CHANGED: Final = (
     "The Connect framework-managed offsets for this connector have been {0} successfully. However, if this connector manages offsets "
     "externally, they will need to be manually {0} in the system that the connector uses."
 )
+#: Of a task, as Java's parser has it; a longer one is no int there.
+_NUMBER: Final = re.compile(r"[+-]?[0-9]{1,10}")
 _ALGORITHMS: Final = ("HmacSHA256",)
 
 
@@ -305,8 +308,7 @@ def _texts(config: Config) -> dict[str, str]:
 
 def _number(text: str) -> int:
     """Of a task. Raises RequestError: the original has no such path."""
-    try:
-        return int(text)
-    except ValueError:
-        raise RequestError(404, "HTTP 404 Not Found") from None
+    if not _NUMBER.fullmatch(text):
+        raise RequestError(404, "HTTP 404 Not Found")
+    return int(text)
 

@@ -51,7 +51,7 @@ async def validate(requested: str, config: Mapping[str, str | None], worker: Wor
         raise RequestError(400, f"Included connector type {included} does not match request type {requested}")
     plugin, form = await _examined(config, worker)
     if not form.error_count:
-        _look_further(plugin, form, config, worker)
+        await asyncio.to_thread(_look_further, plugin, form, config, worker)
     return form
 
 
@@ -78,11 +78,11 @@ async def _examined(config: Mapping[str, str | None], worker: Worker) -> tuple[P
 
 
 async def _entries(plugin: Plugin, texts: Texts, worker: Worker) -> tuple[list[str], list[Entry]]:
-    """The form's groups and keys, in the order in which the original tells of them."""
-    around = frame(plugin, texts, worker)
-    facts = definitions.of(plugin.load(), plugin.name, plugin.type)
-    settings, found = faults.settings_of(plugin, texts)
-    own = _own(plugin, facts, {**texts, **settings.raw})  # what older releases called otherwise is taken, see plugins.legacy
+    """The form's groups and keys, in the order in which the original tells of them.
+
+    A big configuration takes seconds to look at, and the worker has to be heard of meanwhile: its loop waits for a thread.
+    """
+    around, facts, settings, found, own = await asyncio.to_thread(_read, plugin, texts, worker)
     known = around.entries | own
     if plugin.name not in definitions.TABLES:
         for fault in found:
@@ -93,6 +93,14 @@ async def _entries(plugin: Plugin, texts: Texts, worker: Worker) -> tuple[list[s
     converters = [entry for key in CONVERTERS for entry in converter_entries(key, around, texts)]
     groups = groups_of((*around.facts, *facts, *(e.fact for e in converters if e.fact is not None)))
     return groups, [*_nulls(around, own, texts), *known.values(), *_clients(plugin, texts, worker), *converters]
+
+
+def _read(plugin: Plugin, texts: Texts, worker: Worker) -> tuple[Frame, tuple[Fact, ...], ConfigDef, list[Fault], dict[str, Entry]]:
+    around = frame(plugin, texts, worker)
+    facts = definitions.of(plugin.load(), plugin.name, plugin.type)
+    settings, found = faults.settings_of(plugin, texts)
+    own = _own(plugin, facts, {**texts, **settings.raw})  # what older releases called otherwise is taken, see plugins.legacy
+    return around, facts, settings, found, own
 
 
 def matches(included: str, requested: str) -> bool:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+from types import SimpleNamespace
+
 import pytest
 import structlog
 
+from pycdc.config.layers import Layered
+from pycdc.worker.checking import Checking
 from pycdc.worker.configs import ConfigChanged, Configs
 from pycdc.worker.loggers import Loggers
 from pycdc.worker.requests import RequestError, config_of, create_of, level_of, offsets_of
+from pycdc.worker.rest.endpoints import Endpoints, Request
+from pycdc.worker.settings import read_worker
 
 
 @pytest.mark.parametrize("read", [create_of, config_of, level_of, offsets_of])
@@ -49,3 +56,30 @@ def test_a_level_that_is_none_is_told_and_left():
     assert "pycdc.nobody" not in loggers.listed()
     loggers.hear("pycdc.nobody", "info")
     assert loggers.one("pycdc.nobody")["level"] == "INFO"
+
+
+@pytest.mark.parametrize("connector", ["io.debezium.connector.postgresql.PostgresConnector", "com.clickhouse.kafka.connect.ClickHouseSinkConnector"])
+async def test_a_big_configuration_does_not_keep_the_worker_from_its_group(connector):
+    worker = read_worker(Layered.of({
+        "bootstrap.servers": "b:1", "group.id": "g", "config.storage.topic": "c", "offset.storage.topic": "o", "status.storage.topic": "s",
+    }))  # fmt: skip
+    config = {
+        "connector.class": connector, "name": "x", "topics": "t", "hostname": "h", "slot.name": "No-Slot", "table.include.list": "a.b," * 30_000,
+        **{f"unknown.key.{i}": "x" for i in range(1000)},
+    }  # fmt: skip
+    checking = asyncio.ensure_future(Checking(worker).form(connector, config))
+    looks = 0
+    while not checking.done():
+        await asyncio.sleep(0.001)
+        looks += 1
+    assert (await checking)["name"] == connector
+    assert looks > 10
+
+
+@pytest.mark.parametrize("number", ["x", "", " 1", "1_0", "١", "0x1", "1.0", "9" * 5000])
+async def test_numbers_of_tasks_that_are_none(number):
+    endpoints = Endpoints(None, SimpleNamespace(known=None, restart_task=None), None, None, None)  # type: ignore[arg-type]
+    for ask in (endpoints.task_status, endpoints.restart_task):
+        with pytest.raises(RequestError) as caught:
+            await ask(Request(("c", number), {}, [], b"", {}))
+        assert caught.value.status == 404
