@@ -96,16 +96,17 @@ class Bench:
             "value.converter.schemas.enable": "false", **more,
         }  # fmt: skip
 
-    def drop(self, name: str) -> None:
+    def drop(self, *names: str) -> None:
         with self.sql() as sql:
-            for _ in range(200):
-                if not sql.execute("SELECT 1 FROM pg_replication_slots WHERE slot_name = %s AND active", [name]).fetchone():
-                    break
-                time.sleep(0.1)
-            sql.execute("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = %s", [name])
-            sql.execute(f"DROP DATABASE {name} WITH (FORCE)")
+            for name in names:
+                for _ in range(200):
+                    if not sql.execute("SELECT 1 FROM pg_replication_slots WHERE slot_name = %s AND active", [name]).fetchone():
+                        break
+                    time.sleep(0.1)
+                sql.execute("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = %s", [name])
+                sql.execute(f"DROP DATABASE {name} WITH (FORCE)")
         admin = AdminClient({"bootstrap.servers": self.kafka.bootstrap})
-        admin.delete_topics([f"{name}.public.orders"])
+        admin.delete_topics([f"{name}.public.orders" for name in names])
         time.sleep(0.5)
 
     def streaming(self, name: str) -> None:

@@ -56,6 +56,11 @@ _PROVIDERS: dict[str, Callable[[str, str], str]] = {"env": _env, "file": _file, 
 _CLASSES = {"EnvVarConfigProvider": _env, "FileConfigProvider": _file, "DirectoryConfigProvider": _dir}
 
 
+def without_references(text: str) -> str:
+    """What is written in the open."""
+    return _REFERENCE.sub("", text)
+
+
 class Resolution:
     """A configuration with its late values looked up, and what must not be shown of it.
 

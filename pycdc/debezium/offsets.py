@@ -1,7 +1,8 @@
 """The source offset, in Debezium's keys, so that a connector moves between Debezium and pycdc either way.
 
-A position is only ever written at a commit border, where lsn, lsn_proc and lsn_commit are the same: Debezium
-after us finds nothing half done. Offsets that Debezium left inside a transaction resume at its last commit.
+A position is only ever written at a commit border, where lsn, lsn_proc and lsn_commit are the same, and says so
+(messageType COMMIT): the next transaction may begin at that very LSN, and Debezium after us would take its first
+change for the one that it has processed last (WalPositionLocator). Offsets that Debezium left inside a transaction resume at its last commit.
 While a snapshot is under way the offset also holds `snapshot`, `snapshot_completed` and one extra string
 key, `pycdc_snapshot`. Source: DESIGN rules 2, 3 and 6 in docs/guarantees.md; Debezium's PostgresOffsetContext.
 """
@@ -18,7 +19,7 @@ from pycdc.errors import PycdcError
 from pycdc.plugins.contracts import Offset
 
 SNAPSHOT_KEY: Final = "pycdc_snapshot"
-_MESSAGE_TYPE: Final = {"c": "INSERT", "u": "UPDATE", "d": "DELETE", "t": "TRUNCATE", "m": "MESSAGE"}
+_COMMIT: Final = "COMMIT"
 
 
 class OffsetError(PycdcError):
@@ -93,7 +94,7 @@ class OffsetWriter:
 
     def __init__(self, loaded: Offset | None = None) -> None:
         loaded = loaded or {}
-        self._message_type: str | None = loaded.get("messageType")
+        self._passed = bool(loaded.get("messageType"))
         self._tx_id: int | None = loaded.get("txId")
         self._ts_us: int | None = loaded.get("ts_usec")
         self._xmin: int | None = None
@@ -108,17 +109,17 @@ class OffsetWriter:
         """Of the newest transaction passed."""
         return self._tx_id
 
-    def event(self, op: str) -> None:
-        """An event of this kind was published."""
-        self._message_type = _MESSAGE_TYPE[op]
+    def passed(self) -> None:
+        """A commit, or what stands alone."""
+        self._passed = True
 
     def at(self, lsn: int) -> Offset:
         """The offset at a commit border, or at a keepalive's LSN when idle."""
         offset: Offset = {"lsn_proc": lsn}
         if self._xmin is not None:
             offset["xmin"] = self._xmin
-        if self._message_type is not None:
-            offset["messageType"] = self._message_type
+        if self._passed:
+            offset["messageType"] = _COMMIT
         offset["lsn_commit"] = lsn
         offset["lsn"] = lsn
         if self._tx_id is not None:
@@ -130,17 +131,13 @@ class OffsetWriter:
             offset |= self.incremental.to_offset()
         return self._with_snapshot(offset)
 
-    def commit(
-        self, lsn: int, xid: int, ts_us: int, *, xmin: int | None = None, counts: dict[str, int] | None = None,
-        committed: bool = False,
-    ) -> Offset:  # fmt: skip
+    def commit(self, lsn: int, xid: int, ts_us: int, *, xmin: int | None = None, counts: dict[str, int] | None = None) -> Offset:
         """The offset behind a commit. `counts` (per table) only with transaction metadata."""
         self._tx_id, self._ts_us, self._xmin = xid, ts_us, xmin
         if counts is not None:
             self._transaction = {"transaction_id": str(xid)}
             self._transaction |= {f"transaction_data_collection_order_{t}": n for t, n in counts.items()}
-        if counts is not None or committed or self._message_type is None:
-            self._message_type = "COMMIT"
+        self._passed = True
         return self.at(lsn)
 
     def snapshot_start(self, lsn: int, xid: int | None, ts_us: int, state: SnapshotState) -> Offset:

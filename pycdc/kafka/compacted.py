@@ -7,7 +7,6 @@ returns when everything that was there at the call has been told. `put` returns 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -58,6 +57,13 @@ class CompactedTopic:
 
     async def start(self, *, follow: bool = False) -> None:
         """Create the topic when missing, read it to its end. Raises ServerError."""
+        try:
+            await self._open(follow=follow)
+        except BaseException:
+            await self.stop()  # whoever tries again begins anew
+            raise
+
+    async def _open(self, *, follow: bool) -> None:
         await create_topic(self._settings, self._new)
         await self._must_be_compacted()
         self._producer = await self._connected()
@@ -73,12 +79,12 @@ class CompactedTopic:
                 ends = await self._consumer.end_offsets(self._parts)
                 while not await self._has_reached(ends):
                     await self._read(50)
+                if follow:
+                    self._asker = AIOKafkaConsumer(enable_auto_commit=False, isolation_level="read_committed", **self._options())
+                    await self._asker.start()
         except (kafka.KafkaError, TimeoutError) as error:
-            await self._close_consumer()
             raise self._unread(error) from None
         if follow:
-            self._asker = AIOKafkaConsumer(enable_auto_commit=False, isolation_level="read_committed", **self._options())
-            await self._asker.start()
             self._following = asyncio.create_task(self._follow())
         else:
             await self._close_consumer()
@@ -91,7 +97,8 @@ class CompactedTopic:
         if policy != "compact":
             raise ServerError(
                 f"the topic for {self._holds} would forget them", where=f"topic {self.name}", cause=f"cleanup.policy={policy}",
-                hint=f"kafka-configs --alter --entity-type topics --entity-name {self.name} --add-config cleanup.policy=compact",
+                hint=f"kafka-configs --bootstrap-server {self._bootstrap} --alter --entity-type topics --entity-name {self.name} "
+                "--add-config cleanup.policy=compact",
             )  # fmt: skip
 
     def _options(self) -> dict[str, object]:
@@ -105,7 +112,15 @@ class CompactedTopic:
         for records in (await self._consumer.getmany(timeout_ms=wait_ms)).values():
             for record in records:
                 if record.key is not None:
-                    self._told(record.key, record.value)
+                    self._tell(record.partition, record.offset, record.key, record.value)
+
+    def _tell(self, partition: int, offset: int, key: bytes, value: bytes | None) -> None:
+        try:
+            self._told(key, value)
+        except Exception as error:  # anyone can write to the topic, and nothing there may make us deaf
+            log.error(
+                "a record cannot be understood and is left out", topic=self.name, partition=partition, offset=offset, cause=type(error).__name__
+            )
 
     async def _has_reached(self, ends: Mapping[TopicPartition, int]) -> bool:
         assert self._consumer is not None
@@ -193,9 +208,9 @@ class CompactedTopic:
 
     async def stop(self) -> None:
         """Every `put` that returned is durable, so nothing is waited for."""
-        if self._following is not None:
-            self._following.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._following
+        following, self._following = self._following, None
+        if following is not None:
+            following.cancel()
+            await asyncio.wait((following,))
         await self._close_consumer()
         await self._forget_producer()

@@ -18,6 +18,7 @@ from typing import Any, Final, Protocol
 import structlog
 from aiokafka import errors as kafka
 from aiokafka.client import AIOKafkaClient, ConnectionGroup, CoordinationType
+from aiokafka.protocol.admin import DescribeGroupsRequest
 from aiokafka.protocol.group import HeartbeatRequest, JoinGroupRequest, LeaveGroupRequest, SyncGroupRequest
 
 from pycdc.errors import ServerError
@@ -136,18 +137,30 @@ class GroupMember:
                 self.member_id, self.generation = "", -1
                 await self._lose()
             except kafka.InconsistentGroupProtocolError:
-                raise ServerError(
-                    "the group has members of another kind", where=f"group {self._group}", cause=f"its protocol type is not {self._protocol_type}",
-                    hint="stop all workers of Kafka Connect that have this group.id, or take another group.id",
-                ) from None  # fmt: skip
-            except (kafka.KafkaError, TimeoutError) as error:
+                raise await self._taken() from None
+            except (kafka.KafkaError, TimeoutError, ServerError) as error:
                 if not getattr(error, "retriable", True):
+                    if isinstance(error, ServerError):
+                        raise
                     raise ServerError("the group refuses this worker", where=f"group {self._group}", cause=name_of(error)) from None
                 log.info("the group's coordinator does not answer", group=self._group, cause=name_of(error))
                 self._coordinator = None
                 if self._heard is not None and time.monotonic() - self._heard > self._session:
                     await self._lose()
                 await asyncio.sleep(_PAUSE * random.uniform(0.5, 1.5))  # noqa: S311
+
+    async def _taken(self) -> ServerError:
+        """Others meet in this group, by another protocol: who they are."""
+        found = "members of another kind"
+        with contextlib.suppress(kafka.KafkaError, TimeoutError):
+            async with asyncio.timeout(self._session):
+                kind, protocol, members = (await self._ask(DescribeGroupsRequest([self._group]))).groups[0][3:6]
+            shown = "; ".join(f"{member[0]} (client {member[1]}, host {member[2].removeprefix('/')})" for member in members)
+            found = f"{kind or 'no'} protocol {protocol or 'yet'}, members: {shown or 'none'}"
+        return ServerError(
+            f"the group has members of another kind than {self._protocol_type}", where=f"group {self._group}", cause=found,
+            hint="stop all workers of Kafka Connect that have this group.id, or take another group.id",
+        )  # fmt: skip
 
     async def _lose(self) -> None:
         if self._heard is not None:

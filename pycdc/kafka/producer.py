@@ -250,6 +250,8 @@ class BatchSender:
         if lane.timer is not None:
             lane.timer.cancel()
             lane.timer = None
+        if not self._waiting:
+            self._changed.set()  # from now on there is an age to be watched
         self._waiting[lane.ticket] = time.monotonic()
         size = batch.size()
         packing = None
@@ -378,7 +380,7 @@ class BatchSender:
                 raise self._failure
             self._changed.clear()
             try:
-                async with asyncio.timeout(1):
+                async with asyncio.timeout(1 if self._waiting else None):  # what is idle wakes nobody
                     await self._changed.wait()
             except TimeoutError:
                 self._check_age()

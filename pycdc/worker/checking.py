@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+import contextlib
+import re
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final
 
+from pycdc.config.late import without_references
+from pycdc.errors import ConfigError, Fault
 from pycdc.worker.requests import Config, RequestError
 from pycdc.worker.validation import plugins
 from pycdc.worker.validation.form import Entry
@@ -13,6 +17,15 @@ from pycdc.worker.validation.validate import checked, errors_text, named, valida
 
 if TYPE_CHECKING:
     from pycdc.worker.settings import Worker
+
+
+#: Of keys that are handed on unseen: clients' overrides, converters, JDBC properties.
+_NAMED: Final = re.compile(r"(^|\.)(password|passphrase|secret|token|sasl\.jaas\.config|basic\.auth\.user\.info|ssl\.keystore\.key)$")
+#: A password in a URL: of its user, or as a parameter.
+_IN_URL: Final = re.compile(r"://[^/?#@\s:]+:[^/?#@\s]+@|[?&;]\s*password=[^&;\s]", re.IGNORECASE)
+_OPEN: Final = (
+    "lies open in the configuration, which this worker forbids: write ${file:/path/to/secrets.properties:key}, ${dir:/path:file} or ${env:NAME}"
+)
 
 
 class Checking:
@@ -44,13 +57,33 @@ class Checking:
         if text is not None:
             raise RequestError(400, text)
 
+    async def must_hide_its_secrets(self, config: Mapping[str, str]) -> None:
+        """Of a connector from a file, which is not looked at otherwise before it runs. Raises ConfigError."""
+        if not self._forbids:
+            return
+        with contextlib.suppress(RequestError):  # it fails when it runs
+            open_ = _open_secrets((await checked(dict(config), self._rules)).entries, config)
+            if open_:
+                faults = tuple(Fault(key, _OPEN, origin=f"connector {config.get('name', '')}") for key in open_)
+                raise ConfigError("The configuration of a connector is wrong.", faults=faults)
+
     def _find_open_secrets(self, entries: list[Entry], config: Mapping[str, str | None]) -> None:
         if not self._forbids:
             return
-        for entry in entries:
-            written = config.get(entry.name)
-            if entry.fact is not None and entry.fact.type == "PASSWORD" and written and "${" not in written:
-                entry.errors.append(
-                    f"{entry.name} lies open in the configuration, which this worker forbids: "
-                    "write ${file:/path/to/secrets.properties:key}, ${dir:/path:file} or ${env:NAME}"
-                )
+        known = {entry.name: entry for entry in entries}
+        for key in _open_secrets(entries, config):
+            if key not in known:
+                entries.append(Entry(fact=None, name=key, errors=[]))
+                known[key] = entries[-1]
+            known[key].errors.append(f"{key} {_OPEN}")
+
+
+def _open_secrets(entries: Iterable[Entry], config: Mapping[str, str | None]) -> list[str]:
+    """Keys of passwords, by what the connector says, by names that clients and converters have, and in URLs."""
+    passwords = {e.name for e in entries if e.fact is not None and e.fact.type == "PASSWORD"}
+    return [key for key, text in config.items() if text and _is_open(text, named=key in passwords or _NAMED.search(key) is not None)]
+
+
+def _is_open(text: str, *, named: bool) -> bool:
+    left = without_references(text)
+    return (named and left == text) or _IN_URL.search(left) is not None

@@ -164,7 +164,10 @@ def _properties(value: dict[str, Any]) -> dict[str, str]:
     found = value["properties"]
     if not isinstance(found, dict):
         raise TypeError("its properties are no object")
-    return found
+    wrong = [k for k, v in found.items() if not isinstance(v, str | None)]
+    if wrong:
+        raise TypeError(f"its property {wrong[0]} is no text")
+    return {k: v for k, v in found.items() if v is not None}
 
 
 # ---- records to write, in their order

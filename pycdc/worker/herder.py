@@ -35,8 +35,6 @@ log = structlog.get_logger(__name__)
 
 #: Seconds that a write waits for a leader to be known.
 _LEADER_LIMIT: Final = 5.0
-#: And between two looks whether the group still counts on us.
-_LEADER_LOOK: Final = 0.1
 #: Seconds that the answer to a change waits for the tasks, and between two looks at them.
 _FOLLOW_LIMIT: Final = 1.0
 _FOLLOW_LOOK: Final = 0.01
@@ -102,13 +100,12 @@ class Herder:
         await self._store.start()
         await self.statuses.start()
         self._member = member
-        self._loop = asyncio.create_task(self._live())
         await member.start()
+        self._loop = asyncio.create_task(self._live())
 
     async def failed(self) -> None:
         """Returns never; raises what ends the worker."""
         assert self._member is not None
-        assert self._loop is not None
         tasks = [t for t in (self._member.task, self._loop) if t is not None]
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
@@ -120,11 +117,13 @@ class Herder:
         if self._loop is not None:
             self._loop.cancel()
             await asyncio.wait((self._loop,))
+            self._loop = None
         for item in list(self.held):
             self._end(item)
         await self._all_ended()
         if self._member is not None:
             await self._member.leave()
+            self._member = None
         await self.statuses.stop()
         await self._store.stop()
 
@@ -185,7 +184,7 @@ class Herder:
         if isinstance(event, RestartAsked):
             self._restart_held(event)
         elif isinstance(event, LevelSet):
-            self._loggers.set_level(event.logger, event.level)
+            self._loggers.hear(event.logger, event.level)
         else:
             if isinstance(event, ConfigChanged) and event.name not in self.known.connectors:
                 log.info("a new connector", connector=event.name)
@@ -331,19 +330,23 @@ class Herder:
 
     async def _must_lead(self) -> None:
         """A few seconds' wait while the group meets are kinder than a refusal."""
-        until = time.monotonic() + _LEADER_LIMIT
+        await self._until(lambda: bool(self._place.assignment.leader_url))
         while True:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(max(0.0, until - time.monotonic())), self._met:
-                    await self._met.wait_for(lambda: self._place.assignment.leader_url)
-            if not self._place.leads:
-                raise NotHere(self._place.assignment.leader_url or None)
-            # one that slept through a meeting leads no more, and does not know it yet
+            place = self._place
+            if not place.leads:
+                raise NotHere(place.assignment.leader_url or None)
             if self._member is not None and await self._member.confirm():
                 return
-            if time.monotonic() > until:
+            # it may be meeting just now, and counts on us in a new generation
+            await self._until(lambda old=place: self._place is not old and bool(self._place.assignment.leader_url))  # type: ignore[misc]
+            if self._place is place:
                 raise NotHere(None)
-            await asyncio.sleep(_LEADER_LOOK)
+
+    async def _until(self, condition: Callable[[], bool]) -> None:
+        """Of the group's next meetings; not for long."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LEADER_LIMIT), self._met:
+                await self._met.wait_for(condition)
 
     async def must_lead(self) -> None:
         await self._must_lead()

@@ -11,8 +11,12 @@ import logging
 import time
 from typing import Any, Final
 
+import structlog
+
 from pycdc.telemetry import log
 from pycdc.worker.requests import RequestError
+
+logger = structlog.get_logger(__name__)
 
 _ROOT: Final = "root"
 _LEVELS: Final = {
@@ -54,6 +58,13 @@ class Loggers:
         if text.upper() not in _LEVELS:
             raise RequestError(404, f"invalid log level '{text}'.")
         return text.upper()
+
+    def hear(self, name: str, level: str) -> None:
+        """What another worker has set for all. A level that is none is told and left."""
+        try:
+            self.set_level(name, self.level_named(level))
+        except RequestError as error:
+            logger.error("the level of a logger cannot be set", logger_name=name, cause=error.message)
 
     def set_level(self, name: str, level: str) -> list[str]:
         """Of the logger and those below it; those whose level changes. A new name makes a logger."""

@@ -80,14 +80,17 @@ class Program:
                 topic(NewTopic(c.status_topic or "", c.status_partitions, c.status_replication, c.storage("status.storage.")), worker.kafka, holds="states"),
             )  # fmt: skip
         at = worker.advertised
-        self.herder = Herder(at.url, f"{at.host}:{at.port}", *stores, launcher, self.loggers, backoff)
+        self.herder = Herder(at.url, at.address, *stores, launcher, self.loggers, backoff)
         self.watch = Watch(self.herder, stall_limit=c.stall_limit / 1000, track_topics=c.topic_tracking)
-        self.endpoints = Endpoints(worker, self.herder, self.offsets, Checking(worker), self.loggers)
+        self._checking = Checking(worker)
+        self.endpoints = Endpoints(worker, self.herder, self.offsets, self._checking, self.loggers)
         self.server = Server(c, self.endpoints, extras(self.herder, lambda: self.stage), lambda: self.stage)
         self._started = False
 
     async def work(self, connectors: list[dict[str, str]]) -> None:
         """Start, then watch. Returns never."""
+        for config in connectors:
+            await self._checking.must_hide_its_secrets(config)
         await self._start()
         for config in connectors:
             await self.herder.create(config["name"], config, None)
@@ -112,6 +115,7 @@ class Program:
             except PycdcError as error:
                 if not error.retriable:
                     raise
+                await self.end()  # whatever was opened is opened again
                 self.stage = f"Kafka does not answer: {error.cause or error.what}"
                 log.warning("Kafka is waited for", cause=error.cause or error.what, seconds=pause)
                 await asyncio.sleep(pause)
@@ -128,8 +132,8 @@ class Program:
 async def _assembled(worker: Worker, checks: ClientChecks, *, alone: bool) -> AsyncIterator[Program]:
     async with AsyncExitStack() as stack:
         program = Program(worker, checks, alone=alone)
-        await program.server.start()
         stack.push_async_callback(program.server.stop)
+        await program.server.start()
         stack.push_async_callback(program.end)
         yield program
 

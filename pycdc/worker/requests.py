@@ -115,6 +115,10 @@ def _object(body: bytes) -> dict[str, Any]:
         raise _bad(f"the body is no JSON: {error}") from None
     if not isinstance(found, dict):
         raise _bad(f"the body is {_shown(found)}, no object")
+    try:
+        json.dumps(found, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise _bad("the body has half a character: an escape \\uD800 to \\uDFFF without its other half") from None
     return found
 
 

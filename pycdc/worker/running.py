@@ -29,6 +29,8 @@ log = structlog.get_logger(__name__)
 _WELL: Final = 600.0
 #: Seconds between two looks whether a task that was started works.
 _LOOK: Final = 0.02
+#: A task that has not failed in so many seconds tries by itself, say to reach its target: it runs.
+_BEGIN_LIMIT: Final = 5.0
 #: Seconds beyond a task's own limit to stop, after which it is cancelled.
 _STOP_LIMIT: Final = 8.0
 
@@ -252,7 +254,8 @@ class RunningTask(_Held):
         running = self._running = asyncio.create_task(job.run(stop))
         changed = asyncio.create_task(self._changed.wait())
         try:
-            while not (job.begun() or running.done() or changed.done()):
+            until = time.monotonic() + _BEGIN_LIMIT
+            while not (job.begun() or running.done() or changed.done() or time.monotonic() > until):
                 await asyncio.wait((running, changed), timeout=_LOOK, return_when=asyncio.FIRST_COMPLETED)
             if not running.done() or (not running.cancelled() and running.exception() is None):
                 await self._say(State.RUNNING)

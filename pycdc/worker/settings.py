@@ -5,6 +5,7 @@ Source: Kafka Connect's DistributedConfig, StandaloneConfig and RestServerConfig
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
@@ -19,6 +20,7 @@ from pycdc.plugins.registry import nearest_name
 OptionalText = Property[str | None]
 
 _JAVA = "there is no Java here"
+_EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104  # names for it, not a choice
 
 
 class Listener(msgspec.Struct, frozen=True):
@@ -29,8 +31,14 @@ class Listener(msgspec.Struct, frozen=True):
     port: int
 
     @property
+    def address(self) -> str:
+        """HOST:PORT as URLs have it (RFC 3986, 3.2.2)."""
+        host = self.host or "localhost"
+        return f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
+
+    @property
     def url(self) -> str:
-        return f"{self.scheme}://{self.host or 'localhost'}:{self.port}"
+        return f"{self.scheme}://{self.address}"
 
 
 def _listeners(value: str) -> tuple[Listener, ...]:
@@ -46,7 +54,7 @@ def _listeners(value: str) -> tuple[Listener, ...]:
         if parts.scheme.lower() not in ("http", "https") or port is None:
             raise ValueError(f"{one!r} is no listener: write http://HOST:PORT or https://HOST:PORT")
         host = parts.hostname or ""
-        found.append(Listener(parts.scheme.lower(), "" if host == "0.0.0.0" else host, port))  # noqa: S104
+        found.append(Listener(parts.scheme.lower(), "" if host in _EVERYWHERE else host, port))
     return tuple(found)
 
 
@@ -125,6 +133,8 @@ class ConnectConfig(WorkerConfig):
             faults.append(Fault("heartbeat.interval.ms", f"must be less than session.timeout.ms ({self.session})", str(self.heartbeat)))
         if not self.listeners:
             faults.append(Fault("listeners", "names none: write http://HOST:PORT"))
+        elif self.advertised_listener not in (None, *(one.scheme for one in self.listeners)):
+            faults.append(Fault("rest.advertised.listener", "is the scheme of none of the listeners", self.advertised_listener))
         for key in ("config_topic", "offset_topic", "status_topic"):
             others = [k for k in ("config_topic", "offset_topic", "status_topic") if k != key]
             if getattr(self, key) and getattr(self, key) in [getattr(self, k) for k in others]:
@@ -154,11 +164,19 @@ class Worker(msgspec.Struct, frozen=True):
 
     @property
     def advertised(self) -> Listener:
-        """Under which the others know this worker."""
+        """Under which the others know this worker. Of http and https the first, as in Kafka Connect, unless one is named."""
         c = self.config
-        wanted = c.advertised_listener
-        found = next((one for one in c.listeners if wanted in (None, one.scheme)), c.listeners[0])
-        return Listener(found.scheme, c.advertised_host or found.host or "localhost", c.advertised_port or found.port)
+        wanted = c.advertised_listener or min(one.scheme for one in c.listeners)
+        found = next(one for one in c.listeners if one.scheme == wanted)
+        return Listener(found.scheme, c.advertised_host or found.host or own_address(), c.advertised_port or found.port)
+
+
+def own_address() -> str:
+    """Of this machine, for those who listen everywhere: `localhost` would be the asker itself to the others."""
+    try:
+        return socket.gethostbyname(socket.gethostname())
+    except OSError:
+        return "localhost"
 
 
 def read_worker(layered: Layered, *, standalone: bool = False) -> Worker:
@@ -169,8 +187,9 @@ def read_worker(layered: Layered, *, standalone: bool = False) -> Worker:
     config = ConnectConfig.parse(texts, faults)
     _require(config, faults, standalone=standalone)
     if faults:
-        shown = tuple(f._replace(message=resolution.hidden(f.message), origin=f.origin or layered.origin(f.key)) for f in faults)
-        raise ConfigError("The configuration of the worker is wrong.", faults=shown)
+        shown = [f._replace(message=resolution.hidden(f.message), origin=f.origin or layered.origin(f.key)) for f in faults]
+        written = (f if f.value is None else f._replace(value=layered.raw.get(f.key, f.value)) for f in shown)
+        raise ConfigError("The configuration of the worker is wrong.", faults=tuple(written))
     known = [p.name for p in ConnectConfig.properties()]
     warnings = list(config.warnings())
     for key in layered.raw:

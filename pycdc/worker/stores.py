@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Final, Protocol
 
+from pycdc.errors import ServerError
 from pycdc.kafka.compacted import CompactedTopic
 from pycdc.kafka.topics import NewTopic
 from pycdc.worker import statuses
 from pycdc.worker.configs import Configs, Entry, Event
 from pycdc.worker.statuses import Status, Statuses, UsedTopic
+
+#: Seconds for one dealing with the config topic, as in Kafka Connect: people wait for it.
+_LIMIT: Final = 30.0
 
 
 class Records(Protocol):
@@ -52,6 +58,19 @@ def topic(new: NewTopic, settings: Mapping[str, str], *, holds: str) -> MakeReco
     return lambda told: CompactedTopic(new, settings, told, holds=holds)
 
 
+@asynccontextmanager
+async def _in_time() -> AsyncIterator[None]:
+    """Raises ServerError. What was written may become durable later."""
+    try:
+        async with asyncio.timeout(_LIMIT):
+            yield
+    except TimeoutError:
+        raise ServerError(
+            "the topic of the connectors does not answer", cause=f"not within {_LIMIT:g} s", retriable=True,
+            hint="check the brokers; look at what is there before you try again",
+        ) from None  # fmt: skip
+
+
 class ConfigStore:
     """The config topic. It has one partition: its records have one order for all."""
 
@@ -64,6 +83,7 @@ class ConfigStore:
 
     async def start(self) -> None:
         """Afterwards `configs` has everything that was written before. Raises ServerError."""
+        self._started = False
         await self._topic.start(follow=True)
         self._started = True
 
@@ -74,13 +94,15 @@ class ConfigStore:
 
     async def write(self, entries: Sequence[Entry]) -> None:
         """In order; on return `configs` has them, with what was written before. Raises ServerError."""
-        for key, value in entries:
-            await self._topic.put(key, value)
-        await self._topic.read_to_end()
+        async with _in_time():
+            for key, value in entries:
+                await self._topic.put(key, value)
+            await self._topic.read_to_end()
 
     async def read_to_end(self) -> None:
         """What others have written is known. Raises ServerError."""
-        await self._topic.read_to_end()
+        async with _in_time():
+            await self._topic.read_to_end()
 
     async def stop(self) -> None:
         await self._topic.stop()

@@ -24,7 +24,7 @@ SCHEMAS = {"key.converter.schemas.enable": "true", "value.converter.schemas.enab
 def wait(enough, what, limit=60):
     end = time.monotonic() + limit
     while not enough():
-        assert time.monotonic() < end, what
+        assert time.monotonic() < end, what() if callable(what) else what
         time.sleep(0.1)
 
 
@@ -99,6 +99,13 @@ def changes(kafka, topic):
     return [(p["op"], p["after"]["id"]) for p in payloads]
 
 
+def what_is_missing(sql, sent, count):
+    """Of the copy, and of the topic."""
+    copied = {number for (number,) in sql.execute("SELECT id FROM copy")}
+    wanted, known = set(range(1, count + 1)), {number for _op, number in sent}
+    return f"the copy lacks {sorted(wanted - copied)[:20]} of {count}, the topic {sorted(wanted - known)[:20]}"
+
+
 @contextmanager
 def clusters(stack, names, tmp_path):
     settings = {**properties(stack.kafka, names.base, SCHEMAS), "offset.flush.interval.ms": "300"}
@@ -126,6 +133,7 @@ def test_a_cluster_is_taken_over_in_place_and_given_back(stack, postgres_db, nam
     }  # fmt: skip
     with psycopg.connect(postgres_db.dsn, autocommit=True) as sql, clusters(stack, names, tmp_path) as (original, ours, process):
         sql.execute("CREATE TABLE orders (id int PRIMARY KEY, t text)")
+        sql.execute("CREATE TABLE copy (id int PRIMARY KEY, t text)")
         original.start()
         load = Load(postgres_db.dsn)
         try:
@@ -148,7 +156,7 @@ def test_a_cluster_is_taken_over_in_place_and_given_back(stack, postgres_db, nam
             wait(ours.is_at(paused), "the same connectors are in the same states with us")
             assert {path: ours.call("GET", path) for path in asked} == told
             copied = load.count
-            wait(lambda: sql.execute("SELECT max(id) FROM copy").fetchone()[0] > copied, "we copy")
+            wait(lambda: sql.execute("SELECT coalesce(max(id), 0) FROM copy").fetchone()[0] > copied, "we copy")
             ours.call("PUT", "/connectors/idle/resume")
             ours.call("DELETE", "/connectors/stopped")
             ours.call("POST", "/connectors", {"name": "new", "config": {**idle, "slot.name": f"{base}_new"}, "initial_state": "STOPPED"})
@@ -164,10 +172,11 @@ def test_a_cluster_is_taken_over_in_place_and_given_back(stack, postgres_db, nam
             later = original.call("GET", "/connectors/source/offsets")["offsets"]
             assert [o["partition"] for o in later] == [o["partition"] for o in positions]
             copied = load.count
-            wait(lambda: sql.execute("SELECT max(id) FROM copy").fetchone()[0] > copied, "the original copies again")
+            wait(lambda: sql.execute("SELECT coalesce(max(id), 0) FROM copy").fetchone()[0] > copied, "the original copies again")
         finally:
             load.stop()
-        wait(lambda: sql.execute("SELECT count(*) FROM copy").fetchone()[0] == load.count, "the copy is whole")
+        sent = changes(stack.kafka, topic)
+        wait(lambda: sql.execute("SELECT count(*) FROM copy").fetchone()[0] == load.count, lambda: what_is_missing(sql, sent, load.count))
         sent = changes(stack.kafka, topic)
         ids = list(dict.fromkeys(number for _op, number in sent))
         assert ids == list(range(1, load.count + 1)), "every row was sent, in the order in which they were made"

@@ -126,7 +126,6 @@ class StreamDecoder:
         self._size = 0
         self._offset: Offset | None = None
         self._begins: list[tuple[int, int, int]] = []
-        self._op = ""
         self._lsn = 0
         self._xid = 0
         self._commit_us = 0
@@ -205,7 +204,6 @@ class StreamDecoder:
                     if templates is not self._current:
                         self._new_run(templates, relation.name, relation.width)
                     self._rows.append(row)
-                    self._op = "c"
                 elif kind == _UPDATE:
                     self._update(data, relations[_uint32(data, 26)[0]])
                 elif kind == _DELETE:
@@ -287,9 +285,6 @@ class StreamDecoder:
         self._set_head(end)
         if self._metadata:
             self._boundary(self._end_templates, _uint64(data, 1)[0], b"%d" % self._total, collections_text(self._counts))
-        if self._op:
-            self.offsets.event(self._op)
-            self._op = ""
         self._offset = self.offsets.commit(
             end, self._xid, self._commit_us,
             xmin=int(self.xmin) if self.xmin is not None else None,
@@ -365,10 +360,8 @@ class StreamDecoder:
             templates = events.key_change(old, unavailable)
             if templates:
                 both = not self.settings.skipped & {"c", "d"}
-                self._op = "u"
                 self._emit(templates, row, data, relation.name, base, twice=both)
         elif relation.update:
-            self._op = "u"
             self._emit(events.update(old, unavailable), row, data, relation.name, base)
 
     @staticmethod
@@ -395,7 +388,6 @@ class StreamDecoder:
             raise DecodeError(where=relation.name, cause="the row does not fit its relation")
         identity = row[0]
         if relation.delete:
-            self._op = "d"
             self._emit(events.delete(chr(data[30])), row, data, relation.name, relation.width)
         if relation.signals and identity is not None and identity.endswith(b"-open"):
             # incremental.snapshot.watermarking.strategy=insert_delete
@@ -411,7 +403,6 @@ class StreamDecoder:
         self._lsn = _uint64(data, 1)[0]
         identity, kind, text = (None if t is None else t.decode() for t in row[:_SIGNAL_WIDTH])
         if relation.events is not None and "c" not in self.settings.skipped:
-            self._op = "c"
             self._emit(relation.events.insert(), row, data, relation.name, relation.width)
         if identity is not None and kind is not None:
             self.signal = Signal(identity, kind, text)
@@ -420,7 +411,6 @@ class StreamDecoder:
         for oid in parsed.oids:
             relation = self._relations[oid]
             if relation.events is not None and relation.truncate:
-                self._op = "t"
                 self._emit(relation.events.truncate(), [], data, relation.name, 0)
 
     def _logical_message(self, data: bytes, parsed: pgoutput.LogicalMessage) -> None:
@@ -433,7 +423,6 @@ class StreamDecoder:
             return
         row: list[bytes | None] = [parsed.prefix.encode(), parsed.content]
         if parsed.transactional:
-            self._op = "m"
             self._emit((self._message[0],), row, data, message_collection(self._total + 1), 2)
             return
         tail, metadata = self._tail, self._metadata
@@ -442,7 +431,7 @@ class StreamDecoder:
         self._metadata = False
         self._emit((self._message[1],), row, data, "", 2)
         self._tail, self._metadata = tail, metadata
-        self.offsets.event("m")
+        self.offsets.passed()
         if not self.in_transaction:
             self._offset = self.offsets.at(lsn)
 

@@ -1,4 +1,5 @@
-"""Requests that another worker has to answer, handed on to it.
+"""Requests that another worker has to answer, handed on to it, each over a connection of its own: what was not answered
+was not sent, or may have been done.
 
 Source: Kafka Connect's HerderRequestHandler: `forward=true` may be handed on once more, `forward=false` never; of the
 client's headers only its login goes along.
@@ -14,6 +15,8 @@ import aiohttp
 import msgspec
 from aiohttp import web
 from yarl import URL
+
+from pycdc.worker.rest.paths import path_of
 
 #: Seconds for the other worker's answer, below the limit of a request.
 _LIMIT: Final = 85.0
@@ -35,10 +38,14 @@ class Forwarder:
         self._session: aiohttp.ClientSession | None = None
 
     async def forward(self, url: str, request: web.BaseRequest, body: bytes, *, again: bool) -> Forwarded:
-        """`again`: that worker may hand it on once more. Raises OSError when it does not answer."""
+        """`again`: that worker may hand it on once more. Raises ConnectionRefusedError when it cannot be reached, OSError when it
+        does not answer.
+        """
         if self._session is None:
-            self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_LIMIT, sock_connect=5))
-        path, _, query = request.raw_path.partition("?")
+            self._session = aiohttp.ClientSession(
+                timeout=aiohttp.ClientTimeout(total=_LIMIT, sock_connect=5), connector=aiohttp.TCPConnector(force_close=True)
+            )
+        path, _, query = path_of(request.raw_path).partition("?")
         rest = [q for q in query.split("&") if q and not q.startswith("forward=")]
         target = f"{url}{path}?{'&'.join([*rest, f'forward={str(again).lower()}'])}"
         headers = {"Accept": "application/json"}
@@ -52,6 +59,8 @@ class Forwarder:
             ) as answer:
                 location = answer.headers.get("Location")
                 return Forwarded(answer.status, await answer.read(), None if location is None else _path(location))
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            raise ConnectionRefusedError(f"{type(error).__name__}: {error}") from None
         except aiohttp.ClientError as error:
             raise OSError(f"{type(error).__name__}: {error}") from None
 

@@ -6,6 +6,7 @@ plus, what stands behind a `;` belongs to no name (RFC 3986, 3.3).
 
 from __future__ import annotations
 
+import re
 from typing import Final
 from urllib.parse import quote, unquote
 
@@ -43,6 +44,8 @@ _RESOURCES: Final[dict[tuple[str, ...], dict[str, str]]] = {
     ("admin", "loggers"): {"GET": "loggers"},
     ("admin", "loggers", _ANY): {"GET": "logger", "PUT": "set_logger"},
 }
+#: A proxy's client may write the whole URL (RFC 9112, 3.2.2).
+_AUTHORITY: Final = re.compile(r"^https?://[^/?]*", re.IGNORECASE)
 #: What the original's web server does not let through.
 _AMBIGUOUS: Final = ("%2f", "%25", "%5c", "%00", "%0a", "%0d", "%22", "%3b")
 
@@ -65,14 +68,20 @@ class Resource(msgspec.Struct, frozen=True):
 
 def resource(raw_path: str) -> Resource | None:
     """None where there is nothing. `raw_path`: as it came, without its query."""
-    raw = raw_path.partition("?")[0]
-    segments = [unquote(s.partition(";")[0], errors="replace") for s in raw.strip("/").split("/")] if raw.strip("/") else []
+    raw = path_of(raw_path).partition("?")[0]
+    segments = [unquote(s.partition(";")[0], errors="replace") for s in raw.strip("/").split("/")]
+    segments = [] if segments == [""] else segments
     ambiguous = "//" in raw or any(code in raw.lower() for code in _AMBIGUOUS)
     for pattern, methods in _RESOURCES.items():
         if len(pattern) == len(segments) and all(p in (_ANY, s) for p, s in zip(pattern, segments, strict=True)):
             names = tuple(s for p, s in zip(pattern, segments, strict=True) if p == _ANY)
             return Resource(names, methods, segments[:1] == ["admin"], ambiguous)
     return Resource((), {}, is_admin=False, is_ambiguous=True) if ambiguous else None
+
+
+def path_of(target: str) -> str:
+    """A request's target without host."""
+    return _AUTHORITY.sub("", target)
 
 
 def location(name: str) -> str:

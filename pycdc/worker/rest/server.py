@@ -6,6 +6,7 @@ No stack trace ever goes to a client; what nobody foresaw is 500 and a line in t
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -22,6 +23,7 @@ from pycdc.worker.rest.endpoints import Answer, Endpoints, Request
 from pycdc.worker.rest.forward import Forwarder
 from pycdc.worker.rest.guard import Guard
 from pycdc.worker.rest.paths import Resource, resource
+from pycdc.worker.running import trace_of
 
 if TYPE_CHECKING:
     from pycdc.worker.settings import ConnectConfig, Listener
@@ -37,6 +39,9 @@ _CONFLICT: Final = "Cannot complete request because of a conflicting operation (
 #: Seconds that a write waits for another leader when the known one does not answer.
 _PATIENCE: Final = 8.0
 _PAUSE: Final = 0.25
+#: What aiohttp logs of clients that speak no HTTP: with a stack trace, and with headers, which may hold a login.
+_UNTOLD: Final = logging.getLogger("pycdc.worker.rest.http")
+_UNTOLD.disabled = True
 
 #: A resource outside Connect's API, e.g. /metrics: its name -> body, content type and status.
 Extra = Callable[[], tuple[bytes, str, int]]
@@ -45,10 +50,13 @@ Extra = Callable[[], tuple[bytes, str, int]]
 class Server:
     """REST on its listeners. `ready`: "" when the worker answers, else at what stage of its start it is."""
 
-    def __init__(self, config: ConnectConfig, endpoints: Endpoints, extras: dict[str, Extra], ready: Callable[[], str]) -> None:
-        self._config, self._endpoints, self._extras, self._ready = config, endpoints, extras, ready
+    def __init__(
+        self, config: ConnectConfig, endpoints: Endpoints, extras: dict[str, Extra], ready: Callable[[], str], *, limit: float = _LIMIT
+    ) -> None:
+        """`limit`: seconds for one request, its body included."""
+        self._config, self._endpoints, self._extras, self._ready, self._limit = config, endpoints, extras, ready, limit
         self._guard = Guard(config)
-        self._forwarder = Forwarder(self._guard.client_tls())
+        self._forwarder = Forwarder(self._guard.client_tls)
         self._opened = AsyncExitStack()
         #: Where it listens, host and port.
         self.addresses: list[tuple[str, int]] = []
@@ -64,13 +72,14 @@ class Server:
         async def handle(request: web.BaseRequest) -> web.StreamResponse:
             return await self._handle(request, admin=admin, only_admin=only_admin)
 
-        runner = web.ServerRunner(web.Server(handle, request_factory=self._request, access_log=None))
+        server = web.Server(handle, request_factory=self._request, access_log=None, logger=_UNTOLD, auto_decompress=False)
+        runner = web.ServerRunner(server, shutdown_timeout=_STOP_LIMIT)
         await runner.setup()
         self._opened.push_async_callback(runner.cleanup)
         for one in listeners:
-            tls = self._guard.server_tls() if one.scheme == "https" else None
+            tls = self._guard.server_tls if one.scheme == "https" else None
             try:
-                await web.TCPSite(runner, one.host or None, one.port, ssl_context=tls, shutdown_timeout=_STOP_LIMIT).start()
+                await web.TCPSite(runner, one.host or None, one.port, ssl_context=tls).start()
             except (OSError, ssl.SSLError) as error:
                 raise PycdcError(
                     "REST cannot listen", where=one.url, cause=getattr(error, "strerror", None) or str(error), hint="choose others in listeners"
@@ -97,7 +106,7 @@ class Server:
 
     async def _answered(self, request: web.BaseRequest, found: Resource | None) -> web.Response:
         try:
-            self._guard.admit(request)
+            self._guard.admit(request, found.methods.get("GET", "") if found is not None else "")
             if request.method == "OPTIONS" and found is not None:
                 return _response(200, None, {"Allow": found.allowed, "Content-Type": _JSON, **self._guard.preflight(request)})
             extra = self._extras.get(found.methods.get("GET", "")) if found is not None and request.method in ("GET", "HEAD") else None
@@ -105,12 +114,12 @@ class Server:
                 body, content_type, status = extra()
                 return web.Response(body=body, status=status, headers={"Content-Type": content_type})
             name = self._name(request, found)
-            body_bytes = await self._body(request)
-            if name == "health":
-                return self._health()
-            if self._ready() and name != "root":
-                raise RequestError(503, f"Worker is still starting up. {self._ready()}")
-            async with asyncio.timeout(_LIMIT):
+            async with asyncio.timeout(self._limit):
+                body_bytes = await self._body(request)
+                if name == "health":
+                    return self._health()
+                if self._ready() and name != "root":
+                    raise RequestError(503, f"Worker is still starting up. {self._ready()}")
                 assert found is not None
                 return await self._done(name, request, found, body_bytes)
         except RequestError as error:
@@ -122,7 +131,7 @@ class Server:
         except web.HTTPException as error:
             return _error(error.status, f"HTTP {error.status} {error.reason}")
         except Exception as error:
-            log.exception("a request could not be answered", path=request.path, method=request.method, error=type(error).__name__)
+            log.error("a request could not be answered", path=request.path, method=request.method, cause=trace_of(error))
             return _error(500, "Internal Server Error")
 
     def _name(self, request: web.BaseRequest, found: Resource | None) -> str:
@@ -149,6 +158,8 @@ class Server:
             return await request.read()
         except web.HTTPRequestEntityTooLarge:
             raise RequestError(413, f"the body is larger than rest.request.max.bytes={self._config.body_limit}") from None
+        except (web.RequestPayloadError, ConnectionError):
+            raise RequestError(400, "the body ends before it is complete") from None
 
     def _health(self) -> web.Response:
         stage = self._ready()
@@ -172,7 +183,8 @@ class Server:
                 try:
                     answer = await self._forwarder.forward(elsewhere.url, request, body, again="forward" not in asked.query)
                 except OSError as error:
-                    if asyncio.get_running_loop().time() > until:
+                    # whether it has happened nobody knows, unless there was no connection
+                    if not isinstance(error, ConnectionRefusedError) or asyncio.get_running_loop().time() > until:
                         raise RequestError(500, f"IO Error trying to forward REST request: {error}") from None
                     await asyncio.sleep(_PAUSE)
                     continue

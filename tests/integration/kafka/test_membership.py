@@ -103,3 +103,56 @@ async def test_a_group_of_another_kind_is_told(kafka: str, names: Names) -> None
         await worker.member.task
     await worker.member.leave()
     await consumer.stop()
+
+
+async def test_whoever_meets_in_the_group_already_is_listed(kafka: str, names: Names) -> None:
+    consumer = AIOKafkaConsumer(bootstrap_servers=kafka, group_id=names.base, client_id="the-other-one")
+    await new_topic(kafka, names.base)
+    consumer.subscribe([names.base])
+    await consumer.start()
+    try:
+        await until(lambda: bool(consumer.assignment()))
+        worker = Worker(kafka, names.base, "a")
+        await worker.member.start()
+        assert worker.member.task is not None
+        with pytest.raises(ServerError) as caught:
+            await asyncio.wait_for(worker.member.task, 20)
+        await worker.member.leave()
+    finally:
+        await consumer.stop()
+    assert not caught.value.retriable
+    for word in ("consumer protocol roundrobin", "the-other-one-", "(client the-other-one, host 127.0.0.1)"):
+        assert word in caught.value.cause
+    assert "stop all workers" in caught.value.hint
+
+
+async def test_who_cannot_deal_for_a_while_tries_again(kafka: str, names: Names) -> None:
+    """The leader reads what there is to do, and the brokers may be away."""
+    worker, tries = Worker(kafka, names.base, "a"), list[int]()
+    deal = worker.deal
+
+    async def trying(members: Mapping[str, bytes]) -> Mapping[str, bytes]:
+        tries.append(1)
+        if len(tries) < 3:
+            raise ServerError("the stored connectors cannot be read", retriable=True)
+        return await deal(members)
+
+    worker.deal = trying  # type: ignore[method-assign]
+    await worker.member.start()
+    await until(lambda: are_dealt(worker))
+    assert len(tries) == 3
+    await worker.member.leave()
+
+
+async def test_who_can_never_deal_is_told(kafka: str, names: Names) -> None:
+    worker = Worker(kafka, names.base, "a")
+
+    async def refusing(members: Mapping[str, bytes]) -> Mapping[str, bytes]:
+        raise ServerError("not allowed")
+
+    worker.deal = refusing  # type: ignore[method-assign]
+    await worker.member.start()
+    assert worker.member.task is not None
+    with pytest.raises(ServerError, match="not allowed"):
+        await asyncio.wait_for(worker.member.task, 20)
+    await worker.member.leave()

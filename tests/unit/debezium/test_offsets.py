@@ -65,7 +65,7 @@ def test_the_snapshot_travels_in_every_offset_until_it_ends():
 def test_an_idle_offset_repeats_the_last_transaction():
     writer = OffsetWriter({"lsn": 1, "txId": 4, "ts_usec": 5, "messageType": "UPDATE"})
     assert writer.at(50) == {
-        "lsn_proc": 50, "messageType": "UPDATE", "lsn_commit": 50, "lsn": 50, "txId": 4, "ts_usec": 5,
+        "lsn_proc": 50, "messageType": "COMMIT", "lsn_commit": 50, "lsn": 50, "txId": 4, "ts_usec": 5,
     }  # fmt: skip
 
 
@@ -77,6 +77,20 @@ def test_an_idle_offset_of_before_the_first_commit_names_none():
     assert last_commit(writer.at(70)) == 70
     assert last_commit(OffsetWriter(writer.at(70)).at(80)) == 80
     assert last_commit(None) is None
+
+
+def test_a_position_is_a_commit_for_whoever_goes_on_from_it():
+    """The next transaction may begin at the very LSN: were it not told to be a commit, Debezium would take that
+    transaction's first change for the one it has seen last, and leave it out.
+    """
+    writer = OffsetWriter()
+    assert "messageType" not in writer.at(40)
+    assert writer.commit(50, 7, 8)["messageType"] == "COMMIT"
+    assert writer.at(60)["messageType"] == "COMMIT"
+    assert OffsetWriter({"lsn": 1, "messageType": "INSERT"}).at(70)["messageType"] == "COMMIT"
+    alone = OffsetWriter()
+    alone.passed()
+    assert alone.at(80)["messageType"] == "COMMIT"
 
 
 def test_broken_snapshot_state_is_a_clear_error():

@@ -50,10 +50,14 @@ class Told:
 async def until(condition: Callable[[], object], shown: Callable[[], object] = lambda: "", limit=5.0):
     try:
         async with asyncio.timeout(limit):
-            while not condition():
-                await asyncio.sleep(0)  # noqa: ASYNC110  # any of several things may make it true
+            while not condition():  # noqa: ASYNC110  # anything may make it true
+                await asyncio.sleep(0)
     except TimeoutError:
         pytest.fail(f"it does not come to this: {shown()}")
+
+
+async def unseen(_job):
+    """Nobody watches."""
 
 
 async def settled():
@@ -107,7 +111,7 @@ def told():
 
 @asynccontextmanager
 async def task_of(told, launches, backoff=LONG, first=None):
-    task = RunningTask(first or wish(), told, launches, backoff)
+    task = RunningTask(first or wish(), told, launches, backoff, unseen)
     task.begin(connector="x", task="0")
     try:
         yield task
@@ -365,6 +369,18 @@ async def test_an_error_while_it_is_stopped_keeps_nobody(told):
         task.wish(wish(OTHER))
         await told.until("RUNNING", "RUNNING")
         await task.give_up()
+
+
+async def test_a_task_that_tries_for_long_runs(told, monkeypatch):
+    """It had no state at all for as long as its target was away."""
+    monkeypatch.setattr(running, "_BEGIN_LIMIT", 0.05)
+
+    async def run(stop):
+        await stop.wait()
+
+    run.fails = True
+    async with task_of(told, Launches(run)):
+        await told.until("RUNNING")
 
 
 async def test_giving_up_before_it_began_ends_it(told):

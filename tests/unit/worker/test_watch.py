@@ -39,7 +39,7 @@ class Doing:
             self.health, SourceMetrics("c"), self._run, topics=lambda: self.records, begun=lambda: True, position=lambda: self.place,
             behind=lambda: self.work,
         )  # fmt: skip
-        self.task = RunningTask(Wish({}, Target.STARTED), self._tell, None, Backoff())
+        self.task = RunningTask(Wish({}, Target.STARTED), self._tell, None, Backoff(), None)
         self.task.job, self.task.state = job, State.RUNNING
 
     async def _run(self, stop):

@@ -18,7 +18,7 @@ WISH = Wish({}, Target.STARTED)
 
 
 def task(metrics, state=State.RUNNING, restarts=0):
-    held = RunningTask(WISH, None, None, Backoff())
+    held = RunningTask(WISH, None, None, Backoff(), None)
     held.state, held.restarts = state, restarts
     if metrics is not None:
         health = Health(metrics.connector)
