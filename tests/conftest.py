@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -39,10 +40,13 @@ def target(postgres_db):
 
 @pytest.fixture(scope="session")
 def shared_workers(stack, tmp_path_factory):
-    """A Connect cluster of two for all tests that leave it as it was; they are of the xdist group connect-rest."""
+    """A Connect cluster of two for all tests that leave it as it was. They are of the xdist group connect-rest; where xdist
+    knows no groups each of its workers has a cluster of its own.
+    """
     from pycdc.testing.workers import running
 
-    with running(tmp_path_factory.mktemp("connect"), stack.kafka, "rest-shared", 2, {}) as cluster:
+    group = f"rest-shared-{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}"
+    with running(tmp_path_factory.mktemp("connect"), stack.kafka, group, 2, {}) as cluster:
         yield cluster
 
 

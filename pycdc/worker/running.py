@@ -202,7 +202,7 @@ class RunningTask(_Held):
 
     def __init__(
         self, wish: Wish, tell: Tell, launched: Callable[[Mapping[str, str]], AbstractAsyncContextManager[Job]], backoff: Backoff,
-        seen_off: Callable[[Job], Awaitable[None]],
+        seen_off: Callable[[Job], Awaitable[None]] | None = None,
     ) -> None:  # fmt: skip
         """`launched` gives the task ready to run, and raises PycdcError when it cannot be had. `seen_off` raises nothing: a
         last look at what has ended.
@@ -242,8 +242,7 @@ class RunningTask(_Held):
                 raise
             return PycdcError("the task was cancelled from within")
         except Exception as error:  # whatever it is, it is this task's alone
-            if self.job is not None:
-                await self._seen_off(self.job)
+            await self._see_off(self.job)
             if time.monotonic() - began > _WELL:
                 self.failures = 0
             return error
@@ -281,7 +280,10 @@ class RunningTask(_Held):
             log.warning("a task did not stop in time; what was not confirmed is sent again")
         elif not running.cancelled() and (error := running.exception()) is not None:
             log.warning("a task failed while it was stopped", cause=_line(error))
-        if job is not None:
+        await self._see_off(job)
+
+    async def _see_off(self, job: Job | None) -> None:
+        if job is not None and self._seen_off is not None:
             await self._seen_off(job)
 
     async def _stop_orderly(self) -> None:

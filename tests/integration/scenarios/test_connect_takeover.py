@@ -60,10 +60,11 @@ def destination(target):
 
 
 @pytest.fixture
-def both(connect, writer, postgres_db, target, destination, names):
+def both(connect, writer, postgres_db, target, destination, kafka, names):
     """Source and sink on their workers: (source's worker, other worker), numbers from 1."""
     rest = Rest(connect.urls[0])
     rest.done("POST", "/connectors", documents.source_connector(postgres_db, names, **{"topic.prefix": names.prefix}))
+    records(kafka, f"{names.prefix}.public.debezium_table", len)  # a sink looks only every ten seconds for a topic that is not there
     # the group of a sink whose worker was killed has no time to wait for it; the original's would for 45 s
     quick = {"consumer.override.session.timeout.ms": str(SESSION * 1000), "consumer.override.heartbeat.interval.ms": "1000"}
     rest.done("POST", "/connectors", documents.sink_connector(target, names, **quick))
@@ -133,8 +134,6 @@ def test_d2_an_orderly_stop_moves_the_work_at_once(connect, both, writer, postgr
     nothing_is_lost(kafka, names, writer, postgres_db, destination)
     # and back, without a minute's wait for whoever has just come
     connect.start(ending)
-    workers = {w["worker_id"] for status in rest.done("GET", "/connectors?expand=status").values() for w in status["status"]["tasks"]}
-    assert len(workers) in (1, 2)
 
     def shared():
         shown = rest.done("GET", "/connectors?expand=status").values()

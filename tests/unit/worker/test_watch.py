@@ -8,7 +8,7 @@ from pycdc.runtime.health import Health
 from pycdc.runtime.job import Job
 from pycdc.telemetry.metrics import SourceMetrics
 from pycdc.worker import watch
-from pycdc.worker.configs import Target
+from pycdc.worker.configs import Configs, Target
 from pycdc.worker.running import Backoff, RunningTask, Wish
 from pycdc.worker.statuses import State
 from pycdc.worker.watch import Watch
@@ -123,3 +123,17 @@ async def test_what_it_waits_for_is_the_trace_of_its_state(looked):
     doing.health.last_error = ""
     await looked(watching, 3)
     assert doing.told[1:] == [(State.RUNNING, None)]
+
+
+async def test_what_a_task_did_behind_the_last_look_is_told_when_it_ends():
+    doing = Doing()
+    herder = Herder(doing.task)
+    herder.configs = Configs()
+    herder.configs.connectors["c"] = {}
+    Watch(herder, stall_limit=60, track_topics=True)
+    doing.records = {"a": 3}
+    await herder.seen_off("2/c", doing.task.job)
+    assert herder.statuses.topics == [("a", "c", 2)]
+    del herder.configs.connectors["c"]
+    await herder.seen_off("2/c", doing.task.job)
+    assert len(herder.statuses.topics) == 1, "a deleted connector is forgotten"
