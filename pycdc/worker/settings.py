@@ -186,18 +186,23 @@ def read_worker(layered: Layered, *, standalone: bool = False) -> Worker:
     texts = dict(resolution.texts)
     config = ConnectConfig.parse(texts, faults)
     _require(config, faults, standalone=standalone)
+    unread = list(_unread(layered.raw))
     if faults:
         shown = [f._replace(message=resolution.hidden(f.message), origin=f.origin or layered.origin(f.key)) for f in faults]
         written = (f if f.value is None else f._replace(value=layered.raw.get(f.key, f.value)) for f in shown)
-        raise ConfigError("The configuration of the worker is wrong.", faults=tuple(written))
+        # beside a fault, a mistyped key is often its cause
+        raise ConfigError("The configuration of the worker is wrong.", faults=tuple(written), hint="; ".join(unread))
+    warnings = (*config.warnings(), *unread)
+    inherited = {k: v for k, v in layered.raw.items() if WorkerConfig.reads(k) and not k.startswith(("config.storage", "status.storage"))}
+    return Worker(config, dict(layered.raw), inherited, clients(texts), warnings)
+
+
+def _unread(raw: Mapping[str, str]) -> Iterator[str]:
     known = [p.name for p in ConnectConfig.properties()]
-    warnings = list(config.warnings())
-    for key in layered.raw:
+    for key in raw:
         if not ConnectConfig.reads(key) and not ConnectConfig.is_foreign(key):
             nearest = nearest_name(key, known)
-            warnings.append(f"{key} is not a key that a worker reads" + (f"; did you mean {nearest}?" if nearest else ""))
-    inherited = {k: v for k, v in layered.raw.items() if WorkerConfig.reads(k) and not k.startswith(("config.storage", "status.storage"))}
-    return Worker(config, dict(layered.raw), inherited, clients(texts), tuple(warnings))
+            yield f"{key} is not a key that a worker reads" + (f"; did you mean {nearest}?" if nearest else "")
 
 
 def clients(texts: Mapping[str, str]) -> dict[str, str]:
