@@ -21,7 +21,7 @@ from engines import usage
 from workers import Original, Ours, Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from run import Bench
 
@@ -42,14 +42,14 @@ LIMIT: Final = 300.0
 
 
 def measure(bench: Bench, rounds: int, idle: int = IDLE) -> None:
+    parts: list[Callable[[type[Worker]], None]] = [
+        lambda kind: start(bench, kind), lambda kind: creation(bench, kind, 1), lambda kind: creation(bench, kind, 2),
+        lambda kind: states(bench, kind), lambda kind: hundred(bench, kind, idle), lambda kind: takeover(bench, kind),
+    ]  # fmt: skip
     for _ in range(rounds):
-        for kind in KINDS:
-            start(bench, kind)
-            for size in (1, 2):
-                creation(bench, kind, size)
-            states(bench, kind)
-            hundred(bench, kind, idle)
-            takeover(bench, kind)
+        for part in parts:  # the two of a figure as close to each other as can be: what else the machine does changes
+            for kind in KINDS:
+                part(kind)
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Final
 
@@ -32,6 +32,8 @@ log = structlog.get_logger(__name__)
 
 #: Seconds for one request; fixed in Kafka Connect as well.
 _LIMIT: Final = 90.0
+#: Seconds for the lines before its body.
+_HEAD_LIMIT: Final = 30.0
 _STOP_LIMIT: Final = 2.0
 _JSON: Final = "application/json"
 _NO_LEADER: Final = "Cannot complete request momentarily due to no known leader URL, likely because a rebalance was underway."
@@ -45,6 +47,35 @@ _UNTOLD.disabled = True
 
 #: A resource outside Connect's API, e.g. /metrics: its name -> body, content type and status.
 Extra = Callable[[], tuple[bytes, str, int]]
+
+
+class _Listening(web.Server):
+    """aiohttp's, for bodies of at most `body_limit` bytes.
+
+    Hangs up on clients that have not said in time what they want: each keeps a file open, and Kafka's clients need files as well.
+    """
+
+    def __init__(self, handle: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]], *, body_limit: int, idle: float) -> None:
+        """`idle`: seconds that a connection is kept without a request."""
+        self._body_limit = body_limit
+        self._silent: set[web.RequestHandler] = set()
+        super().__init__(handle, request_factory=self._request, access_log=None, logger=_UNTOLD, auto_decompress=False, keepalive_timeout=idle)
+
+    def __call__(self) -> web.RequestHandler:
+        protocol = super().__call__()
+        self._silent.add(protocol)
+        asyncio.get_running_loop().call_later(_HEAD_LIMIT, self._hang_up, protocol)
+        return protocol
+
+    def _hang_up(self, protocol: web.RequestHandler) -> None:
+        if protocol in self._silent:
+            self._silent.discard(protocol)
+            protocol.force_close()
+
+    def _request(self, *parts: Any) -> web.BaseRequest:
+        message, payload, protocol, writer, task = parts
+        self._silent.discard(protocol)
+        return web.BaseRequest(message, payload, protocol, writer, task, asyncio.get_running_loop(), client_max_size=self._body_limit)
 
 
 class Server:
@@ -72,8 +103,8 @@ class Server:
         async def handle(request: web.BaseRequest) -> web.StreamResponse:
             return await self._handle(request, admin=admin, only_admin=only_admin)
 
-        server = web.Server(handle, request_factory=self._request, access_log=None, logger=_UNTOLD, auto_decompress=False)
-        runner = web.ServerRunner(server, shutdown_timeout=_STOP_LIMIT)
+        listening = _Listening(handle, body_limit=self._config.body_limit, idle=self._limit)
+        runner = web.ServerRunner(listening, shutdown_timeout=_STOP_LIMIT)
         await runner.setup()
         self._opened.push_async_callback(runner.cleanup)
         for one in listeners:
@@ -85,10 +116,6 @@ class Server:
                     "REST cannot listen", where=one.url, cause=getattr(error, "strerror", None) or str(error), hint="choose others in listeners"
                 ) from None
         self.addresses += [(str(a[0]), int(a[1])) for a in runner.addresses]
-
-    def _request(self, *parts: Any) -> web.BaseRequest:
-        message, payload, protocol, writer, task = parts
-        return web.BaseRequest(message, payload, protocol, writer, task, asyncio.get_running_loop(), client_max_size=self._config.body_limit)
 
     async def stop(self) -> None:
         await self._opened.aclose()

@@ -20,6 +20,7 @@ from pycdc.servers.process import free_port
 from pycdc.worker.herder import NotHere
 from pycdc.worker.program import run_worker
 from pycdc.worker.requests import RequestError
+from pycdc.worker.rest import server as rest_server
 from pycdc.worker.rest.endpoints import Answer
 from pycdc.worker.rest.server import Server
 from pycdc.worker.settings import ConnectConfig, read_worker
@@ -232,6 +233,19 @@ async def test_a_body_that_never_ends():
         assert b" 500 " in answer.splitlines()[0]
         assert b'{"error_code":500,"message":"Request timed out"}' in answer
     assert endpoints.asked == []
+
+
+async def test_a_client_that_never_says_what_it_wants(monkeypatch):
+    monkeypatch.setattr(rest_server, "_HEAD_LIMIT", 0.2)
+    async with serving() as client:
+        assert await raw(client, b"") == b""
+        assert await raw(client, b"GET /connectors HT") == b""
+        reader, writer = await connected(client)
+        for _ in range(2):
+            writer.write(b"GET /connectors HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert (await reader.readuntil(b'["a"]')).startswith(b"HTTP/1.1 200")
+            assert await raw(client, b"") == b"", "time goes by"
+        writer.close()
 
 
 async def test_work_that_never_ends():
