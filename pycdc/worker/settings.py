@@ -125,7 +125,7 @@ class ConnectConfig(WorkerConfig):
     rebalance_delay = Property[int]("scheduled.rebalance.max.delay.ms", integer(0), default=300_000, ignored="lost work is taken over at once")
     sync_timeout = Property[int]("worker.sync.timeout.ms", integer(0), default=3_000, ignored="workers read the config topic before each meeting")
     unsync = Property[int]("worker.unsync.backoff.ms", integer(0), default=300_000, ignored="workers read the config topic before each meeting")
-    graceful = Property[int]("task.shutdown.graceful.timeout.ms", integer(0), default=5_000, doc="What a task has to finish its batch, ms.")
+    graceful = Property[int]("task.shutdown.graceful.timeout.ms", integer(0), default=5_000, ignored="a task has 8 s to finish its batch")
     extensions = moot("rest.extension.classes", _JAVA)
 
     def check(self, faults: list[Fault]) -> None:

@@ -28,7 +28,7 @@ class Member:
     """`counts`: what the group says of us, one for each question; then that it does."""
 
     def __init__(self):
-        self.counts, self.left, self.meetings, self.task = [], False, 0, None
+        self.counts, self.left, self.meetings, self.task, self.meeting = [], False, 0, None, False
 
     async def start(self):
         pass
