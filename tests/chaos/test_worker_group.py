@@ -10,7 +10,6 @@ import os
 import random
 import re
 import signal
-import threading
 import time
 import urllib.request
 
@@ -19,6 +18,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 
 from pycdc.servers.connect import Connect
+from pycdc.testing.load import Load
 from pycdc.testing.workers import OurWorker, properties
 
 pytestmark = pytest.mark.xdist_group("connect-rest")
@@ -36,26 +36,6 @@ def wait(enough, what, limit=60):
         assert time.monotonic() < end, what
         time.sleep(0.05)
     return found
-
-
-class Load:
-    """Rows of one table that all connectors capture."""
-
-    def __init__(self, dsn):
-        self._dsn, self._stop = dsn, threading.Event()
-        self.count = 0
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
-
-    def _run(self):
-        with psycopg.connect(self._dsn, autocommit=True) as sql:
-            while not self._stop.wait(0.01):
-                self.count += 1
-                sql.execute("INSERT INTO t VALUES (%s)", [self.count])
-
-    def stop(self):
-        self._stop.set()
-        self._thread.join()
 
 
 class Group:
@@ -157,7 +137,7 @@ def run(stack, postgres_db, names, tmp_path, rounds):
         sql.execute("CREATE TABLE t (id int PRIMARY KEY)")
         sql.execute(f"CREATE PUBLICATION {names.publication} FOR TABLE t")
     group = Group(tmp_path, stack.kafka, names.base)
-    load = Load(postgres_db.dsn)
+    load = Load(postgres_db.dsn, "INSERT INTO t VALUES (%s)", pause=0.01)
     try:
         for i in range(CONNECTORS):
             group.call("POST", "/connectors", {"name": f"c{i}", "config": {

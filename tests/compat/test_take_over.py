@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-import threading
 import time
 from contextlib import contextmanager
 
@@ -14,6 +13,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from pycdc.servers.connect import Connect
+from pycdc.testing.load import Load
 from pycdc.testing.workers import OurWorker, properties
 
 pytestmark = [pytest.mark.xdist_group("connect-rest"), pytest.mark.timeout(300)]
@@ -26,27 +26,6 @@ def wait(enough, what, limit=60):
     while not enough():
         assert time.monotonic() < end, what() if callable(what) else what
         time.sleep(0.1)
-
-
-class Load:
-    """Rows that go on being inserted, one transaction each."""
-
-    def __init__(self, dsn):
-        self._dsn, self._stop = dsn, threading.Event()
-        self.count = 0
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
-
-    def _run(self):
-        with psycopg.connect(self._dsn, autocommit=True) as sql:
-            while not self._stop.is_set():
-                self.count += 1
-                sql.execute("INSERT INTO orders VALUES (%s, 'x')", [self.count])
-                self._stop.wait(0.005)
-
-    def stop(self):
-        self._stop.set()
-        self._thread.join()
 
 
 class Side:
@@ -135,7 +114,7 @@ def test_a_cluster_is_taken_over_in_place_and_given_back(stack, postgres_db, nam
         sql.execute("CREATE TABLE orders (id int PRIMARY KEY, t text)")
         sql.execute("CREATE TABLE copy (id int PRIMARY KEY, t text)")
         original.start()
-        load = Load(postgres_db.dsn)
+        load = Load(postgres_db.dsn, "INSERT INTO orders VALUES (%s, 'x')")
         try:
             original.call("POST", "/connectors", {"name": "source", "config": source})
             original.call("POST", "/connectors", {"name": "sink", "config": sink})
