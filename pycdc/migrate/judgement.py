@@ -21,6 +21,7 @@ from pycdc.debezium.source import VERSION
 from pycdc.errors import ConfigError
 from pycdc.migrate.observed import Observed
 from pycdc.plugins.join import ClientChecks, Plan, load_sink, load_source
+from pycdc.worker.launch import OF_THE_WORKER
 
 POSTGRES: Final = "io.debezium.connector.postgresql.PostgresConnector"
 
@@ -90,7 +91,7 @@ def _layered(config: Mapping[str, str], worker: Mapping[str, str] | None) -> Lay
     """The connector's keys above the worker's, which `pycdc connect` will have in its file; of those what connectors see."""
     below = _STAND_INS if worker is None else {k: v for k, v in worker.items() if WorkerConfig.reads(k)}
     entries = {k: Entry(v, "the worker's file", Layer.WORKER) for k, v in below.items()}
-    return Layered(entries | {k: Entry(v, "", Layer.CONFIG) for k, v in config.items()})
+    return Layered(entries | {k: Entry(v, "", Layer.CONFIG) for k, v in config.items() if k not in OF_THE_WORKER})
 
 
 def _split(warning: str) -> tuple[str, str]:

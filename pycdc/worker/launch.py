@@ -11,6 +11,8 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final, Protocol
 
+import structlog
+
 from pycdc.config.layers import Entry, Layer, Layered
 from pycdc.config.worker import WorkerConfig
 from pycdc.errors import ConfigError, Fault
@@ -19,14 +21,16 @@ from pycdc.telemetry.log import as_configured
 from pycdc.worker.classes import SINK, SOURCE, connector_class, task_class
 
 if TYPE_CHECKING:
-    from pycdc.plugins.join import ClientChecks
+    from pycdc.plugins.join import ClientChecks, Plan
     from pycdc.worker.offsets import SourceOffsets
     from pycdc.worker.settings import Worker
 
+log = structlog.get_logger(__name__)
+
 #: Keys of a worker that a connector may set for itself.
 _OF_BOTH: Final = ("key.converter", "value.converter", "header.converter", "producer.override.", "consumer.override.", "admin.override.")
-#: Keys that the original's connectors add for their tasks.
-_OF_TASKS: Final = ("task.class", "task.id")
+#: Keys of a connector that its tasks need not see: the worker follows them, or tells its tasks apart by them.
+OF_THE_WORKER: Final = ("task.class", "task.id", "tasks.max", "tasks.max.enforce", "isolation")
 
 
 class Launcher(Protocol):
@@ -74,18 +78,21 @@ class ConnectorLauncher:
         if connector_class(config.get("connector.class", "")).type == SINK:
             from pycdc.runtime.sink_task import sink_job
 
-            sink = sink_job(await asyncio.to_thread(load_sink, layered, checks=self._checks), number)
+            plan = await asyncio.to_thread(load_sink, layered, checks=self._checks)
+            _tell_warnings(plan)
+            sink = sink_job(plan, number)
             sink.metrics.task = str(number)
             yield sink
             return
         from pycdc.runtime.source_task import source_job
 
         # the worker keeps the positions
-        plan = await asyncio.to_thread(load_source, layered, offsets_file=True, checks=self._checks)
+        source_plan = await asyncio.to_thread(load_source, layered, offsets_file=True, checks=self._checks)
+        _tell_warnings(source_plan)
         store = await self._offsets.for_task(name, number, config)
         try:
             await store.start()
-            source = source_job(plan, store, confirm_owner=store.confirm)
+            source = source_job(source_plan, store, confirm_owner=store.confirm)
             source.metrics.task = str(number)
             yield source
         finally:
@@ -97,10 +104,15 @@ class ConnectorLauncher:
         """
         entries = {k: Entry(v, "the worker", Layer.WORKER) for k, v in self._worker.inherited.items()}
         for key, value in config.items():
-            if key not in _OF_TASKS and (key.startswith(_OF_BOTH) or not _is_the_workers(key)):
+            if key not in OF_THE_WORKER and (key.startswith(_OF_BOTH) or not _is_the_workers(key)):
                 entries[key] = Entry(value, "", Layer.CONFIG)
         entries["name"] = Entry(name, "", Layer.CONFIG)
         return Layered(entries)
+
+
+def _tell_warnings(plan: Plan) -> None:
+    for warning in plan.warnings:
+        log.warning(warning)
 
 
 def _is_the_workers(key: str) -> bool:
