@@ -29,7 +29,7 @@ install: $(STAMP)
 
 # What tests need besides Python: named in one line each when it is missing.
 servers: $(STAMP)
-	@$(PY) -m pycdc.servers
+	@$(PY) -m pycdc.servers --debezium
 
 lint: $(STAMP)
 	$(VENV)/bin/ruff check .
@@ -40,7 +40,6 @@ test: lint servers
 	$(PYTEST) -n $(WORKERS) --dist loadgroup -m "not long" -q
 
 test-long: servers
-	@$(PY) -m pycdc.servers --debezium
 	$(PYTEST) -m long -q -s
 
 demo: $(STAMP)

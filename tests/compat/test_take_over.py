@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import subprocess
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -32,7 +34,7 @@ class Side:
     """A cluster of one worker, whoever made it."""
 
     def __init__(self, worker):
-        self._worker = worker
+        self._worker, self.url = worker, worker.url
         self.call = Connect.call.__get__(worker)
 
     def start(self):
@@ -85,6 +87,25 @@ def what_is_missing(sql, sent, count):
     return f"the copy lacks {sorted(wanted - copied)[:20]} of {count}, the topic {sorted(wanted - known)[:20]}"
 
 
+def commands_of_the_page():
+    """How to look before and after, as docs/how-to says it: what comes before the change, what behind it."""
+    page = (Path(__file__).parents[2] / "docs/how-to/migrate-from-kafka-connect.md").read_text()
+    section = page.split("## Take over the whole cluster in place\n", 1)[1].split("\n## ", 1)[0]
+    commands = [line.strip() for line in section.splitlines() if line.startswith("       ")]
+    before = [c for c in commands if c.endswith("> before.json")]
+    after = commands[next(i for i, c in enumerate(commands) if c.endswith("> after.json")) :]
+    assert len(before) == 1
+    assert after[1].startswith("diff ")
+    return before, after
+
+
+def run(commands, url, folder):
+    script = "\n".join(commands).replace("http://connect:8083", url)
+    done = subprocess.run(["bash", "-euo", "pipefail", "-c", script], cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
 @contextmanager
 def clusters(stack, names, tmp_path):
     settings = {**properties(stack.kafka, names.base, SCHEMAS), "offset.flush.interval.ms": "300"}
@@ -129,11 +150,14 @@ def test_a_cluster_is_taken_over_in_place_and_given_back(stack, postgres_db, nam
             wait(lambda: sql.execute("SELECT count(*) FROM copy").fetchone()[0] > 100, "the original copies")
             asked = ("/connectors/source", "/connectors/source/tasks", "/connectors/sink/config", "/connectors/source/topics")
             told = {path: original.call("GET", path) for path in asked}
+            before, after = commands_of_the_page()
+            run(before, original.url, tmp_path)
             original.stop()
 
             ours.start()
             wait(ours.is_at(paused), "the same connectors are in the same states with us")
             assert {path: ours.call("GET", path) for path in asked} == told
+            assert run(after, ours.url, tmp_path) == "", "the page's own comparison finds nothing"
             copied = load.count
             wait(lambda: sql.execute("SELECT coalesce(max(id), 0) FROM copy").fetchone()[0] > copied, "we copy")
             ours.call("PUT", "/connectors/idle/resume")
