@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Protocol, Union
 import msgspec
 
 from pycdc.config.definition import ConfigDef
+from pycdc.errors import PycdcError
 from pycdc.model.record import Record
 from pycdc.model.schema import Schema
 from pycdc.model.template import Row
@@ -136,8 +137,20 @@ class Cell(msgspec.Struct, frozen=True):
 Piece = Union[bytes, Cell]
 
 
+class NotReady(PycdcError):
+    """A converter needs something from outside first: await `fetch()`, then ask it the same again.
+
+    Raised instead of waiting, because converters do no I/O: the loop that called does, once per schema and
+    never per row. `fetch` raises PycdcError; when it returns, the same call does not raise for this reason again.
+    """
+
+    def __init__(self, what: str, fetch: Callable[[], Awaitable[None]]) -> None:
+        super().__init__(what)
+        self.fetch = fetch
+
+
 class Converter(Protocol):
-    """Key, value or header converter."""
+    """Key, value or header converter. `write` and `read` may raise NotReady."""
 
     config: ClassVar[type[ConfigDef]]
 

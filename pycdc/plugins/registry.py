@@ -42,6 +42,7 @@ TABLE: Final[Mapping[Kind, Mapping[str, str]]] = {
         "org.apache.kafka.connect.storage.StringConverter": "pycdc.converters.string:StringConverter",
         "org.apache.kafka.connect.storage.SimpleHeaderConverter": "pycdc.converters.simple_header:SimpleHeaderConverter",
         "org.apache.kafka.connect.converters.ByteArrayConverter": "pycdc.converters.bytes:ByteArrayConverter",
+        "io.confluent.connect.avro.AvroConverter": "pycdc.converters.avro:AvroConverter",
     },
     TRANSFORM: {
         "org.apache.kafka.connect.transforms.RegexRouter": "pycdc.transforms.regex_router:RegexRouter",
@@ -56,7 +57,6 @@ LATER: Final[Mapping[str, Kind]] = {
     "jdbc-source": SOURCE,
     "com.starrocks.connector.kafka.StarRocksSinkConnector": SINK,
     "starrocks": SINK,
-    "io.confluent.connect.avro.AvroConverter": CONVERTER,
     "io.confluent.connect.protobuf.ProtobufConverter": CONVERTER,
     "io.confluent.connect.json.JsonSchemaConverter": CONVERTER,
     "io.debezium.transforms.outbox.EventRouter": TRANSFORM,

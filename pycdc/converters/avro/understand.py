@@ -1,0 +1,312 @@
+"""Avro's types -> Connect's schemas, and messages -> values: what AvroData reads back.
+
+What `declare` wrote under connect.* comes back; a schema of other origin gives Connect's plain types, its
+enums strings with their symbols as parameters, its logical types Connect's. Messages are read by fastavro with
+a schema without logical types, so that values have the forms of model/schema.py; only Decimals, pairs and
+unions are changed afterwards.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
+from typing import Any
+
+import fastavro
+
+from pycdc.converters.avro import declare as d
+from pycdc.converters.avro.config import AvroConverterConfig
+from pycdc.converters.avro.names import DEFAULT_NAME, ENUM, NAMESPACE, UNION
+from pycdc.converters.avro.types import ABSENT, PRIMITIVES, AvroField, AvroType, parse
+from pycdc.errors import RecordError
+from pycdc.model.schema import DECIMAL, NO_DEFAULT, STRING, Field, Schema
+
+_EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
+_TYPES = {"int": "int32", "long": "int64", "float": "float32", "double": "float64"}
+_LOGICAL = {"date": "int", "time-millis": "int", "timestamp-millis": "long"}
+_NAMES = {logical: name for name, logical in d.LOGICAL.items()}
+
+#: A value as fastavro gives it -> the value of its schema.
+Fix = Callable[[Any], Any]
+
+
+class Understood:
+    """A registered schema: Connect's side of it, and how messages are read."""
+
+    __slots__ = ("_fix", "_plain", "_raw", "schema")
+
+    def __init__(self, t: AvroType, settings: AvroConverterConfig) -> None:
+        self.schema = connect_schema(t, settings)
+        self._fix = _fixer(t)
+        self._raw = t.kind == "bytes"
+        self._plain: Any = fastavro.parse_schema(_plain(t, {}))
+
+    def read(self, body: bytes) -> Any:
+        """The value. Raises whatever the decoder raises."""
+        if self._raw:
+            value: Any = body
+        else:
+            stream = io.BytesIO(body)
+            value = fastavro.schemaless_reader(stream, self._plain)
+            if stream.tell() != len(body):
+                raise ValueError(f"{len(body) - stream.tell()} bytes are left over")
+        return value if self._fix is None or value is None else self._fix(value)
+
+
+def understand(text: str, settings: AvroConverterConfig) -> Understood:
+    """A registered schema's text. Raises RecordError."""
+    t = parse(text)
+    try:
+        return Understood(t, settings)
+    except RecursionError:
+        raise RecordError("a schema that holds itself cannot be read", cause=t.full_name) from None
+
+
+# ---- schemas
+
+
+def connect_schema(t: AvroType, settings: AvroConverterConfig) -> Schema:
+    """The Connect schema of a type. Raises RecordError where Connect has none."""
+    return _schema(t, settings, optional=False, default=ABSENT, doc=None)
+
+
+def _schema(t: AvroType, settings: AvroConverterConfig, *, optional: bool, default: Any, doc: str | None) -> Schema:
+    """`default` and `doc` are those of the field that has this type."""
+    if t.kind == "union":
+        others = [b for b in t.branches if b.kind != "null"]
+        if len(t.branches) == 2 and len(others) == 1:
+            return _schema(others[0], settings, optional=True, default=ABSENT, doc=doc)
+        return _union_schema(t, others, settings)
+    bare, parameters = _bare_schema(t, settings)
+    discard, meta = settings.discard_docs, settings.connect_meta_data
+    if discard:
+        doc = doc if doc is not None else t.doc if t.doc is not None else t.props.get(d.DOC)
+        if meta and t.doc is not None:
+            parameters.append((d.PLAIN_RECORD_DOC, t.doc))
+    else:
+        doc = t.props.get(d.DOC) if meta else None
+    if meta:
+        parameters = list((dict(parameters) | dict(t.props.get(d.PARAMETERS, {}))).items())
+    parameters += [(k, str(v)) for k, v in t.props.items() if k.startswith("avro")]
+    chosen = default
+    if chosen is ABSENT or chosen is None:
+        chosen = t.props.get(d.DEFAULT)
+    elif not discard and meta and d.DEFAULT not in t.props:
+        parameters.append((d.FIELD_DEFAULT, "true"))
+    schema = bare.replace(
+        optional=optional, doc=doc, parameters=tuple(parameters),
+        name=_name(t) or bare.name,
+        version=t.props.get(d.VERSION, bare.version),
+    )  # fmt: skip
+    value = NO_DEFAULT if chosen is None else _default(schema, t, chosen)
+    return schema.replace(default=value)
+
+
+def _name(t: AvroType) -> str | None:
+    name: str | None = t.props.get(d.NAME)
+    if name is None and t.name:
+        name = t.full_name
+    return None if name is not None and name.startswith(f"{NAMESPACE}.{DEFAULT_NAME}") else name
+
+
+def _bare_schema(t: AvroType, settings: AvroConverterConfig) -> tuple[Schema, list[tuple[str, str]]]:
+    """Type and parts, and the parameters that the type itself gives."""
+    logical = t.props.get("logicalType")
+    if t.kind in ("bytes", "fixed"):
+        size = [(d.FIXED_SIZE, str(t.size))] if t.kind == "fixed" else []
+        if logical != "decimal":
+            return Schema(type="bytes"), size
+        precision = t.props.get("precision", d.UNKNOWN_PRECISION)
+        known = [] if precision == d.UNKNOWN_PRECISION else [(d.PRECISION, str(precision))]
+        return Schema(type="bytes", name=DECIMAL, version=1), [("scale", str(t.props.get("scale", 0))), *known, *size]
+    if t.kind == "record":
+        return _struct(t, settings)
+    if t.kind == "enum":
+        return Schema(type="string"), _enum_parameters(t, settings)
+    if t.kind in ("array", "map"):
+        assert t.items is not None
+        return _container(t, t.items, settings), []
+    if t.kind == "null":
+        raise RecordError("Connect has no type of nothing but null", hint="give the field a type besides null")
+    if logical is not None and _LOGICAL.get(logical) == t.kind:
+        return Schema(type=_TYPES[t.kind], name=_NAMES[logical], version=1), []
+    kind = _TYPES.get(t.kind, t.kind)
+    return Schema(type=t.props.get(d.TYPE, kind) if t.kind == "int" else kind), []
+
+
+def _struct(t: AvroType, settings: AvroConverterConfig) -> tuple[Schema, list[tuple[str, str]]]:
+    kept = settings.connect_meta_data and not settings.discard_docs
+    parameters = [(d.RECORD_DOC, t.doc)] if kept and t.doc is not None else []
+    fields = []
+    for f in t.fields:
+        if kept and f.doc is not None:
+            parameters.append((d.FIELD_DOC + f.name, f.doc))
+        fields.append(Field(f.name, _schema(f.type, settings, optional=False, default=f.default, doc=f.doc)))
+    return Schema(type="struct", fields=tuple(fields)), parameters
+
+
+def _enum_parameters(t: AvroType, settings: AvroConverterConfig) -> list[tuple[str, str]]:
+    parameters = []
+    if settings.connect_meta_data and t.doc is not None:
+        parameters.append((d.PLAIN_ENUM_DOC if settings.discard_docs else d.ENUM_DOC + t.name, t.doc))
+    if settings.connect_meta_data and t.default_symbol is not None and not settings.discard_docs:
+        parameters.append((d.ENUM_DEFAULT + t.name, t.default_symbol))
+    return [*parameters, (ENUM, t.full_name), *((f"{ENUM}.{s}", s) for s in t.symbols)]
+
+
+def _container(t: AvroType, items: AvroType, settings: AvroConverterConfig) -> Schema:
+    if t.kind == "map":
+        return Schema(type="map", keys=STRING, values=connect_schema(items, settings))
+    if _is_pair(items):
+        keys, values = (connect_schema(f.type, settings) for f in items.fields)
+        return Schema(type="map", keys=keys, values=values)
+    return Schema(type="array", items=connect_schema(items, settings))
+
+
+def _is_pair(t: AvroType) -> bool:
+    named = t.full_name == f"{NAMESPACE}.{d.MAP_ENTRY}" or t.props.get(d.INTERNAL) == d.MAP_ENTRY
+    return t.kind == "record" and named and [f.name for f in t.fields] == ["key", "value"]
+
+
+def _union_schema(t: AvroType, others: list[AvroType], settings: AvroConverterConfig) -> Schema:
+    """A struct with a field per branch, of which one has a value."""
+    names = [_branch_name(b, settings) for b in others]
+    if len(set(names)) < len(names):
+        raise RecordError(
+            "two branches of a union have one name", cause=", ".join(names),
+            hint="set enhanced.avro.schema.support=true, which keeps their namespaces",
+        )  # fmt: skip
+    fields = tuple(
+        Field(n, _schema(b, settings, optional=True, default=ABSENT, doc=None)) for n, b in zip(names, others, strict=True)
+    )
+    return Schema(type="struct", name=UNION, optional=len(others) < len(t.branches), fields=fields)
+
+
+def _branch_name(b: AvroType, settings: AvroConverterConfig) -> str:
+    return b.full_name if settings.enhanced or not b.name else b.name
+
+
+def _default(schema: Schema, t: AvroType, value: Any) -> Any:
+    """A default as JSON -> a value of `schema`; NO_DEFAULT where it is none."""
+    try:
+        return _default_value(schema, t, value)
+    except (TypeError, ValueError, KeyError, AttributeError):
+        return NO_DEFAULT
+
+
+def _default_value(schema: Schema, t: AvroType, value: Any) -> Any:
+    if value is None:
+        return None
+    if t.kind in ("bytes", "fixed"):
+        data = value.encode("latin-1")
+        return _decimal(schema)(data) if schema.name == DECIMAL else data
+    if t.kind in ("float", "double"):
+        return float(value)
+    if t.kind == "record":
+        return {
+            f.name: _default_value(s.schema, f.type, value.get(f.name, None if f.default is ABSENT else f.default))
+            for f, s in zip(t.fields, schema.fields, strict=True)
+        }
+    if t.kind == "union":
+        other = next(b for b in t.branches if b.kind != "null")
+        return _default_value(schema, other, value)
+    if t.kind == "map" and t.items is not None and schema.values is not None:
+        items, values = t.items, schema.values
+        return {k: _default_value(values, items, v) for k, v in value.items()}
+    if t.kind == "array" and t.items is not None:
+        if schema.keys is not None and schema.values is not None:
+            key, item = t.items.fields
+            return {
+                _default_value(schema.keys, key.type, k): _default_value(schema.values, item.type, v) for k, v in value
+            }
+        assert schema.items is not None
+        inner, item_schema = t.items, schema.items
+        return [_default_value(item_schema, inner, v) for v in value]
+    return value
+
+
+# ---- messages
+
+
+def _plain(t: AvroType, known: dict[int, str]) -> Any:
+    """The schema for fastavro: binary form and field names alone, types named anew, as it checks names."""
+    if t.kind == "union":
+        return [_plain(b, known) for b in t.branches]
+    if t.kind in PRIMITIVES:
+        return t.kind
+    if id(t) in known:
+        return known[id(t)]
+    if t.kind == "array":
+        return {"type": "array", "items": _plain(t.items, known)}  # type: ignore[arg-type]
+    if t.kind == "map":
+        return {"type": "map", "values": _plain(t.items, known)}  # type: ignore[arg-type]
+    name = known[id(t)] = f"t{len(known)}"
+    if t.kind == "enum":
+        return {"type": "enum", "name": name, "symbols": list(t.symbols)}
+    if t.kind == "fixed":
+        return {"type": "fixed", "name": name, "size": t.size}
+    return {"type": "record", "name": name, "fields": [{"name": f.name, "type": _plain(f.type, known)} for f in t.fields]}
+
+
+def _fixer(t: AvroType) -> Fix | None:
+    """What turns fastavro's value into the schema's; None when nothing differs."""
+    if t.kind in ("bytes", "fixed"):
+        return _decimal_fix(t.props.get("scale", 0)) if t.props.get("logicalType") == "decimal" else None
+    if t.kind == "record":
+        inner = [(f.name, fix) for f in t.fields if (fix := _fixer(f.type)) is not None]
+        return _record_fix(inner) if inner else None
+    if t.kind == "map":
+        return _values_fix(t.items)
+    if t.kind == "array":
+        assert t.items is not None
+        return _pairs_fix(t.items.fields) if _is_pair(t.items) else _items_fix(t.items)
+    if t.kind == "union":
+        others = [b for b in t.branches if b.kind != "null"]
+        if len(t.branches) == 2 and len(others) == 1:
+            return _fixer(others[0])
+        raise RecordError("unions of several types cannot be read yet", cause=", ".join(b.full_name for b in t.branches))
+    return None
+
+
+def _decimal(schema: Schema) -> Fix:
+    return _decimal_fix(int(schema.parameter("scale") or 0))
+
+
+def _decimal_fix(scale: int) -> Fix:
+    return lambda data: _EXACT.scaleb(Decimal(int.from_bytes(data, "big", signed=True)), -scale)
+
+
+def _record_fix(inner: list[tuple[str, Fix]]) -> Fix:
+    """In place: the dict was made for this message alone."""
+
+    def fix(record: dict[str, Any]) -> dict[str, Any]:
+        for name, f in inner:
+            value = record[name]
+            if value is not None:
+                record[name] = f(value)
+        return record
+
+    return fix
+
+
+def _values_fix(items: AvroType | None) -> Fix | None:
+    assert items is not None
+    fix = _fixer(items)
+    if fix is None:
+        return None
+    return lambda values: {k: None if v is None else fix(v) for k, v in values.items()}
+
+
+def _items_fix(items: AvroType) -> Fix | None:
+    fix = _fixer(items)
+    if fix is None:
+        return None
+    return lambda values: [None if v is None else fix(v) for v in values]
+
+
+def _pairs_fix(fields: list[AvroField]) -> Fix:
+    fix_key, fix_value = (_fixer(f.type) or (lambda v: v) for f in fields)
+    return lambda pairs: {
+        fix_key(p["key"]): None if p["value"] is None else fix_value(p["value"]) for p in pairs
+    }
