@@ -250,6 +250,13 @@ class PostgresSourceConfig(ConfigDef):
     fetch_size = OptionalText("query.fetch.size", text(), ignored=_MOOT, doc="JDBC fetch size.")
     metric_tags = OptionalText("custom.metric.tags", text(), ignored=_LATER, doc="Metric labels.")
 
+    @property
+    def field_adjustment(self) -> str:
+        """field.name.adjustment.mode, as Debezium takes it: with an Avro converter in use none means avro."""
+        converters = (self.raw.get("key.converter", ""), self.raw.get("value.converter", ""))
+        avro = any(c.strip().rpartition(".")[2] == "AvroConverter" for c in converters)
+        return "avro" if avro and self.field_adjust == "none" else self.field_adjust
+
     def check(self, faults: list[Fault]) -> None:
         for include, exclude in (
             (type(self).schema_include, type(self).schema_exclude),

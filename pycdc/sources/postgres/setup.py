@@ -62,7 +62,7 @@ def event_settings(c: PostgresSourceConfig, *, task_id: str, now_ms: int) -> Eve
         transaction_metadata=c.transaction_metadata,
         comments=c.comments,
         adjust_schema=SCHEMA_ADJUSTERS[c.schema_adjust],
-        adjust_field=FIELD_ADJUSTERS[c.field_adjust],
+        adjust_field=FIELD_ADJUSTERS[c.field_adjustment],
         context_headers=context,
     )  # fmt: skip
 

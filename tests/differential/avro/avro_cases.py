@@ -1,0 +1,117 @@
+"""The Avro cases: captured by Confluent's converter behind Debezium, run again through `pycdc source`."""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import json
+import re
+import sys
+import urllib.parse
+from pathlib import Path
+
+import cases
+from replay import MARK, ReplayRegistry
+
+import avro_compare
+
+HERE = Path(__file__).parent
+AVRO = "io.confluent.connect.avro.AvroConverter"
+ALL = {c["name"]: c for c in cases.capture.load(here=HERE)}
+DEFAULTS = {
+    **{f"{side}.converter": AVRO for side in ("key", "value")},
+    **{f"{side}.converter.schema.registry.url": "${REGISTRY}" for side in ("key", "value")},
+    **{f"{side}.converter.schemas.enable": "$unset" for side in ("key", "value")},
+}
+
+
+def golden(name):
+    return json.loads((HERE / "golden" / f"{name}.json").read_text())
+
+
+def transforms(name):
+    """Last parts of the classes of the transforms that the case needs."""
+    config = ALL[name].get("config", {})
+    return {v.rpartition(".")[2] for k, v in config.items() if re.fullmatch(r"transforms\.\w+\.type", k)}
+
+
+class Process(cases.pycdc_driver.SourceProcess):
+    def __init__(self, stack):
+        super().__init__(stack)
+        self.cmd = [sys.executable, str(HERE / "launcher.py")]
+
+
+class Run(cases.capture.Run):
+    """A case against a registry that answers as the captured one did."""
+
+    registry: ReplayRegistry
+
+    def config(self):
+        self.case["config"] = {**DEFAULTS, **self.given}
+        made = super().config()
+        url = self.case.get("registry_url", self.registry.url)
+        self.case["config"] = self.public
+        return {k: v.replace("${REGISTRY}", url).replace("${REGISTRY_HOST}", self.registry.host) for k, v in made.items()}
+
+    def step(self, step):
+        # what the captured registry was told to do shows in its answers, which come again
+        if not (isinstance(step, dict) and step["action"] in ("registry", "variant", "fault")):
+            super().step(step)
+
+    def records(self, out):
+        log = [e for e in self.registry.log if MARK not in e["path"] + (e["body"] or "")]
+        out["schemas"], out["registry"] = {}, {"ids": {}, "header_sets": [], "http": log}
+        names = {}
+        for e in log:
+            for text in (json.loads(e["body"] or "{}").get("schema"), json.loads(e["response"]).get("schema")):
+                if text is not None and text not in names:
+                    names[text] = f"s{len(names) + 1}"
+                    out["schemas"][names[text]] = {"type": "AVRO", "text": text}
+            if e["status"] == 200:
+                text = json.loads(e["body"] or e["response"])["schema"]
+                out["registry"]["ids"][str(json.loads(e["response"])["id"])] = [names[text]]
+            headers = [[k, self.masked(v)] for k, v in e.pop("headers").items()]
+            out["registry"]["header_sets"].append(headers)
+            e["headers"] = len(out["registry"]["header_sets"]) - 1
+        out["records"] = {}
+        for m in sorted(self.tap.records, key=lambda m: (m.topic(), m.partition(), m.offset())):
+            if b"oracle-marker-" not in (m.key() or b"") + (m.value() or b""):
+                out["records"].setdefault(m.topic(), []).append(
+                    {"topic": m.topic(), "partition": m.partition(), "key_b64": coded(m.key()), "value_b64": coded(m.value())}
+                )
+
+    def masked(self, text):
+        return text.replace(self.registry.host, "${REGISTRY_HOST}")
+
+
+def coded(data):
+    return None if data is None else base64.b64encode(data).decode()
+
+
+def run(name, stack):
+    """One case through `pycdc source`; what was captured."""
+    captured, case = golden(name), dict(ALL[name])
+    driver, registry = Process(stack), ReplayRegistry(captured)
+    tap = cases.capture.Tap(stack, cases.capture.Owns(case, captured))
+    try:
+        one = Run(stack, driver, tap, case)
+        one.registry, one.given = registry, case.get("config", {})
+        return one.go()
+    finally:
+        tap.close()
+        driver.close()
+        registry.close()
+
+
+def differences(name, candidate):
+    """What differs: messages, schemas' texts, requests with their content type and login, the task's state."""
+    found = []
+    options = argparse.Namespace(skip={"subjects"}, any_version=False, map_order=True)
+    avro_compare.compare(golden(name), candidate, options, found.append)
+    if "create_error" in candidate:
+        found.append(f"create: {candidate['create_error'][-300:]}")
+    return found
+
+
+def subject_of(path):
+    return urllib.parse.unquote(path.split("?")[0].split("/")[2])

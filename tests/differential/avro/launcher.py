@@ -1,0 +1,25 @@
+"""`pycdc`, with the one thing its loop does not do yet: fetch what a converter waits for, then encode again."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+
+from pycdc.cli import main
+from pycdc.plan import Encoder
+from pycdc.plugins.contracts import NotReady
+
+_encode = Encoder.encode
+
+
+def encode(self, run):
+    while True:
+        try:
+            return _encode(self, run)
+        except NotReady as waiting:
+            with ThreadPoolExecutor(1) as other:  # a loop cannot be run inside the one that is running
+                other.submit(lambda w=waiting: asyncio.run(w.fetch())).result()
+
+
+Encoder.encode = encode
+
+if __name__ == "__main__":
+    main()
