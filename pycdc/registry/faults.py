@@ -55,7 +55,7 @@ def refusal(status: int, body: bytes, *, url: str, subject: str, schema: str | N
             "the registry does not accept the schema as valid",
             "names may be the fault: set schema.name.adjustment.mode=avro and field.name.adjustment.mode=avro",
         )
-    return error(f"the registry could not {act}", retriable=status >= 500 or status in TRANSIENT)
+    return error(f"the registry could not {act}", retriable=status in TRANSIENT)
 
 
 def _answer(body: bytes) -> tuple[int | None, str]:

@@ -149,8 +149,8 @@ def _branch(schema: Schema, t: AvroType, settings: AvroConverterConfig) -> int:
 def _mismatch(schema: Schema, t: AvroType, settings: AvroConverterConfig) -> RecordError:
     has = " or ".join(b.full_name for b in t.branches) or t.full_name
     return RecordError(
-        "the registered schema does not take the record's values",
-        cause=f"{schema.name or schema.type} is {_kind(schema, settings)} in the record and {has} in the registry",
+        "the Avro schema does not take the record's values",
+        cause=f"{schema.name or schema.type} is {_kind(schema, settings)} in the record and {has} in the schema",
         hint="register the record's own schema, or unset use.latest.version",
     )
 
@@ -190,8 +190,8 @@ def _fields(schema: Schema, t: AvroType, settings: AvroConverterConfig) -> tuple
     if ours != theirs:
         odd = next((a or b for a, b in zip([*ours, ""], [*theirs, ""], strict=False) if a != b), "")
         raise RecordError(
-            "the registered schema has other fields than the record",
-            cause=f"{t.full_name} differs from field {odd} on: {', '.join(theirs)} in the registry, {', '.join(ours)} in the record",
+            "the Avro schema has other fields than the record",
+            cause=f"{t.full_name} differs from field {odd} on: {', '.join(theirs)} in the schema, {', '.join(ours)} in the record",
             hint="register a schema with the record's fields in their order, or unset use.latest.version",
         )
     return tuple(

@@ -11,17 +11,20 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
+from struct import Struct
 from typing import Any
 
 import fastavro
 
 from pycdc.converters.avro import declare as d
 from pycdc.converters.avro.config import AvroConverterConfig
+from pycdc.converters.avro.encoding import float32
 from pycdc.converters.avro.names import DEFAULT_NAME, ENUM, NAMESPACE, UNION
-from pycdc.converters.avro.types import ABSENT, PRIMITIVES, AvroField, AvroType, parse
+from pycdc.converters.avro.types import ABSENT, PRIMITIVES, AvroType, parse
 from pycdc.errors import RecordError
 from pycdc.model.schema import DECIMAL, NO_DEFAULT, STRING, Field, Schema
 
+_FLOAT = Struct("<f")
 _EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
 _TYPES = {"int": "int32", "long": "int64", "float": "float32", "double": "float64"}
 _LOGICAL = {"date": "int", "time-millis": "int", "timestamp-millis": "long"}
@@ -34,13 +37,16 @@ Fix = Callable[[Any], Any]
 class Understood:
     """A registered schema: Connect's side of it, and how messages are read."""
 
-    __slots__ = ("_fix", "_plain", "_raw", "schema")
+    __slots__ = ("_fix", "_named", "_plain", "_raw", "schema")
 
     def __init__(self, t: AvroType, settings: AvroConverterConfig) -> None:
         self.schema = connect_schema(t, settings)
-        self._fix = _fixer(t)
+        names: dict[int, str] = {}
+        self._plain: Any = fastavro.parse_schema(_plain(t, names))
+        self._fix = _fixer(t, names, settings)
         self._raw = t.kind == "bytes"
-        self._plain: Any = fastavro.parse_schema(_plain(t, {}))
+        #: Only where a union has several named types does fastavro have to say which one it met.
+        self._named = {"return_named_type": True, "return_named_type_override": True}
 
     def read(self, body: bytes) -> Any:
         """The value. Raises whatever the decoder raises."""
@@ -48,7 +54,7 @@ class Understood:
             value: Any = body
         else:
             stream = io.BytesIO(body)
-            value = fastavro.schemaless_reader(stream, self._plain)
+            value = fastavro.schemaless_reader(stream, self._plain, **self._named)
             if stream.tell() != len(body):
                 raise ValueError(f"{len(body) - stream.tell()} bytes are left over")
         return value if self._fix is None or value is None else self._fix(value)
@@ -202,7 +208,7 @@ def _default_value(schema: Schema, t: AvroType, value: Any) -> Any:
         data = value.encode("latin-1")
         return _decimal(schema)(data) if schema.name == DECIMAL else data
     if t.kind in ("float", "double"):
-        return float(value)
+        return _FLOAT.unpack(float32(float(value)))[0] if t.kind == "float" else float(value)
     if t.kind == "record":
         return {
             f.name: _default_value(s.schema, f.type, value.get(f.name, None if f.default is ABSENT else f.default))
@@ -249,23 +255,24 @@ def _plain(t: AvroType, known: dict[int, str]) -> Any:
     return {"type": "record", "name": name, "fields": [{"name": f.name, "type": _plain(f.type, known)} for f in t.fields]}
 
 
-def _fixer(t: AvroType) -> Fix | None:
+def _fixer(t: AvroType, names: dict[int, str], settings: AvroConverterConfig) -> Fix | None:
     """What turns fastavro's value into the schema's; None when nothing differs."""
     if t.kind in ("bytes", "fixed"):
         return _decimal_fix(t.props.get("scale", 0)) if t.props.get("logicalType") == "decimal" else None
     if t.kind == "record":
-        inner = [(f.name, fix) for f in t.fields if (fix := _fixer(f.type)) is not None]
+        inner = [(f.name, fix) for f in t.fields if (fix := _fixer(f.type, names, settings)) is not None]
         return _record_fix(inner) if inner else None
-    if t.kind == "map":
-        return _values_fix(t.items)
-    if t.kind == "array":
+    if t.kind in ("map", "array"):
         assert t.items is not None
-        return _pairs_fix(t.items.fields) if _is_pair(t.items) else _items_fix(t.items)
+        if t.kind == "array" and _is_pair(t.items):
+            return _pairs_fix(*(_fixer(f.type, names, settings) for f in t.items.fields))
+        return _items_fix(_fixer(t.items, names, settings), is_map=t.kind == "map")
     if t.kind == "union":
         others = [b for b in t.branches if b.kind != "null"]
         if len(t.branches) == 2 and len(others) == 1:
-            return _fixer(others[0])
-        raise RecordError("unions of several types cannot be read yet", cause=", ".join(b.full_name for b in t.branches))
+            return _fixer(others[0], names, settings)
+        fixes = [(b, _branch_name(b, settings), _fixer(b, names, settings)) for b in others]
+        return _union_fix(fixes, names)
     return None
 
 
@@ -290,23 +297,48 @@ def _record_fix(inner: list[tuple[str, Fix]]) -> Fix:
     return fix
 
 
-def _values_fix(items: AvroType | None) -> Fix | None:
-    assert items is not None
-    fix = _fixer(items)
+def _items_fix(fix: Fix | None, *, is_map: bool) -> Fix | None:
     if fix is None:
         return None
-    return lambda values: {k: None if v is None else fix(v) for k, v in values.items()}
-
-
-def _items_fix(items: AvroType) -> Fix | None:
-    fix = _fixer(items)
-    if fix is None:
-        return None
+    if is_map:
+        return lambda values: {k: None if v is None else fix(v) for k, v in values.items()}
     return lambda values: [None if v is None else fix(v) for v in values]
 
 
-def _pairs_fix(fields: list[AvroField]) -> Fix:
-    fix_key, fix_value = (_fixer(f.type) or (lambda v: v) for f in fields)
+def _pairs_fix(key: Fix | None, value: Fix | None) -> Fix:
+    fix_key, fix_value = key or _same, value or _same
     return lambda pairs: {
-        fix_key(p["key"]): None if p["value"] is None else fix_value(p["value"]) for p in pairs
+        None if p["key"] is None else fix_key(p["key"]): None if p["value"] is None else fix_value(p["value"]) for p in pairs
     }
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+#: What fastavro gives for a kind.
+_PYTHON: dict[str, tuple[type, ...]] = {
+    "boolean": (bool,), "int": (int,), "long": (int,), "float": (float,), "double": (float,), "string": (str,), "enum": (str,),
+    "bytes": (bytes,), "fixed": (bytes,), "record": (dict,), "map": (dict,), "array": (list,),
+}  # fmt: skip
+_INT32 = range(-(2**31), 2**31)
+
+
+def _union_fix(branches: list[tuple[AvroType, str, Fix | None]], names: dict[int, str]) -> Fix:
+    """The union struct with the one field that has a value; fastavro names the branch of named types where several are."""
+
+    def chosen(b: AvroType, value: Any, name: str | None) -> bool:
+        if name is not None:
+            return names.get(id(b)) == name
+        if type(value) not in _PYTHON[b.kind]:
+            return False
+        return b.kind != "int" or value in _INT32
+
+    def fix(value: Any) -> dict[str, Any]:
+        name, inner = value if type(value) is tuple else (None, value)
+        field, inner_fix = next((f, x) for b, f, x in branches if chosen(b, inner, name))
+        out: dict[str, Any] = {f: None for _, f, _ in branches}
+        out[field] = inner if inner_fix is None else inner_fix(inner)
+        return out
+
+    return fix
