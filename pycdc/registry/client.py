@@ -110,7 +110,7 @@ class SchemaRegistry:
         self, method: str, path: str, subject: str, act: str, text: str | None, body: bytes | None
     ) -> dict[str, Any]:
         """Over the addresses until one answers. Raises RegistryError."""
-        from aiohttp import ClientError, ClientSession, ClientTimeout
+        from aiohttp import ClientError, ClientSession, ClientSSLError, ClientTimeout
 
         s = self.settings
         limits = ClientTimeout(sock_connect=s.connect_timeout / 1000, sock_read=s.read_timeout / 1000)
@@ -123,6 +123,8 @@ class SchemaRegistry:
                     url = s.urls[self._current % len(s.urls)]
                     try:
                         status, answer = await self._send(session, method, url, path, body)
+                    except ClientSSLError as error:  # another try meets the same certificate
+                        raise _untrusted(_shown(url), error) from None
                     except (ClientError, OSError, TimeoutError) as error:
                         failure = _unreachable(_shown(url), error, act)
                     else:
@@ -184,6 +186,13 @@ def _parsed(answer: bytes, url: str) -> dict[str, Any]:
         raise RegistryError("the answer is not a schema registry's", where=_shown(url),
                             hint="schema.registry.url of Apicurio ends with /apis/ccompat/v7")  # fmt: skip
     return parsed
+
+
+def _untrusted(url: str, error: Exception) -> RegistryError:
+    return RegistryError(
+        "the schema registry's TLS certificate is not accepted", where=url, cause=str(error),
+        hint="give the authority that signed it, as PEM, in schema.registry.ssl.truststore.location",
+    )  # fmt: skip
 
 
 def _unreachable(url: str, error: Exception, act: str) -> RegistryError:
