@@ -7,7 +7,7 @@ an entry point, with a `config` (its ConfigDef) and the methods below.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Protocol, Union
+from typing import Any, ClassVar, Protocol, TypeVar, Union
 
 import msgspec
 
@@ -16,6 +16,8 @@ from pycdc.errors import PycdcError
 from pycdc.model.record import Record
 from pycdc.model.schema import Schema
 from pycdc.model.template import Row
+
+T = TypeVar("T")
 
 #: Source partition and source offset as Connect stores them, JSON values only.
 Offset = dict[str, Any]
@@ -147,6 +149,15 @@ class NotReady(PycdcError):
     def __init__(self, what: str, fetch: Callable[[], Awaitable[None]]) -> None:
         super().__init__(what)
         self.fetch = fetch
+
+
+async def when_ready(act: Callable[..., T], *arguments: Any) -> T:
+    """What `act` returns, once nothing has to be fetched for it any more. It is called anew after each fetch."""
+    while True:
+        try:
+            return act(*arguments)
+        except NotReady as waiting:
+            await waiting.fetch()
 
 
 class Converter(Protocol):

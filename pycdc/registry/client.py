@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 _TYPE = "application/vnd.schemaregistry.v1+json"
 #: What RFC 3986 lets stand in a path's segment.
 _SEGMENT = "-._~!$&'()*+,;=:@"
+#: Schemas of a subject that are remembered at least: what one batch of rows needs has to be known at one time.
+_FEWEST = 64
 #: Rounds over all addresses, and the wait after the first, seconds: 0.2, 0.4, 0.8, 1.6.
 _ROUNDS = 5
 _BACK_OFF = 0.2
@@ -45,7 +47,8 @@ class SchemaRegistry:
 
     def __init__(self, settings: RegistryConfig) -> None:
         self.settings = settings
-        self._written: dict[tuple[str, str], Written] = {}
+        #: By subject and text.
+        self._written: dict[str, dict[str, Written]] = {}
         self._texts: dict[int, str] = {}
         self._current = 0
 
@@ -53,7 +56,7 @@ class SchemaRegistry:
 
     def written(self, subject: str, text: str) -> Written | None:
         """What records of the schema `text` are written with under `subject`; None = fetch it first."""
-        return self._written.get((subject, text))
+        return self._written.get(subject, {}).get(text)
 
     def text(self, id_: int) -> str | None:
         """The schema of an id; None = fetch it first."""
@@ -76,9 +79,10 @@ class SchemaRegistry:
             found = await self._look_up(subject, answer["schema"], normalize=False)
         else:
             found = await self._look_up(subject, text, normalize=s.normalize)
-        if len(self._written) >= s.max_schemas:  # relations come and go; what is used is asked for again
-            self._written.clear()
-        self._written[subject, text] = found
+        known = self._written.setdefault(subject, {})
+        if len(known) >= max(_FEWEST, s.max_schemas):  # tables change; what is still used is asked for again
+            known.clear()
+        known[text] = found
 
     async def _look_up(self, subject: str, text: str, *, normalize: bool) -> Written:
         path = f"{_subject(subject)}?normalize={_flag(normalize)}&deleted=false"
@@ -94,7 +98,7 @@ class SchemaRegistry:
                 cause="it refers to other schemas" if answer.get("references") else f"it is {answer['schemaType']}, not AVRO",
                 hint="give the topic's messages a converter of their own kind",
             )  # fmt: skip
-        if len(self._texts) >= self.settings.max_schemas:
+        if len(self._texts) >= max(_FEWEST, self.settings.max_schemas):
             self._texts.clear()
         self._texts[id_] = answer["schema"]
 

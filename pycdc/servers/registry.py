@@ -9,8 +9,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-import urllib.error
-import urllib.request
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 from pycdc.servers.kafka import jars
@@ -68,11 +67,14 @@ class Registry:
     def _answers(self) -> bool:
         if self._process is None or self._process.poll() is not None:
             raise ServerFailed("the schema registry ended at its start", hint=tail(self.log))
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=5)
         try:
-            with urllib.request.urlopen(f"{self.url}/subjects", timeout=5) as answer:
-                return bool(answer.read())
-        except OSError:
+            connection.request("GET", "/apis/ccompat/v7/subjects")
+            return connection.getresponse().status == 200
+        except (OSError, HTTPException):
             return False
+        finally:
+            connection.close()
 
     def stop(self) -> None:
         """At once: nothing of it is kept."""

@@ -83,7 +83,7 @@ def _schema(t: AvroType, settings: AvroConverterConfig, *, optional: bool, defau
         others = [b for b in t.branches if b.kind != "null"]
         if len(t.branches) == 2 and len(others) == 1:
             return _schema(others[0], settings, optional=True, default=ABSENT, doc=doc)
-        return _union_schema(t, others, settings)
+        return _union_schema(t, others, settings, has_default=default is not ABSENT)
     bare, parameters = _bare_schema(t, settings)
     discard, meta = settings.discard_docs, settings.connect_meta_data
     if discard:
@@ -175,7 +175,7 @@ def _is_pair(t: AvroType) -> bool:
     return t.kind == "record" and named and [f.name for f in t.fields] == ["key", "value"]
 
 
-def _union_schema(t: AvroType, others: list[AvroType], settings: AvroConverterConfig) -> Schema:
+def _union_schema(t: AvroType, others: list[AvroType], settings: AvroConverterConfig, *, has_default: bool) -> Schema:
     """A struct with a field per branch, of which one has a value."""
     names = [_branch_name(b, settings) for b in others]
     if len(set(names)) < len(names):
@@ -186,7 +186,11 @@ def _union_schema(t: AvroType, others: list[AvroType], settings: AvroConverterCo
     fields = tuple(
         Field(n, _schema(b, settings, optional=True, default=ABSENT, doc=None)) for n, b in zip(names, others, strict=True)
     )
-    return Schema(type="struct", name=UNION, optional=len(others) < len(t.branches), fields=fields)
+    marked = has_default and settings.connect_meta_data and not settings.discard_docs
+    return Schema(
+        type="struct", name=UNION, optional=len(others) < len(t.branches), fields=fields,
+        parameters=((d.FIELD_DEFAULT, "true"),) if marked else (),
+    )  # fmt: skip
 
 
 def _branch_name(b: AvroType, settings: AvroConverterConfig) -> str:

@@ -5,18 +5,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 from pycdc.cli import main
 from pycdc.plan import Encoder
-from pycdc.plugins.contracts import NotReady
+from pycdc.plugins.contracts import when_ready
 
 _encode = Encoder.encode
 
 
 def encode(self, run):
-    while True:
-        try:
-            return _encode(self, run)
-        except NotReady as waiting:
-            with ThreadPoolExecutor(1) as other:  # a loop cannot be run inside the one that is running
-                other.submit(lambda w=waiting: asyncio.run(w.fetch())).result()
+    with ThreadPoolExecutor(1) as other:  # a loop cannot be run inside the one that is running
+        return other.submit(asyncio.run, when_ready(_encode, self, run)).result()
 
 
 Encoder.encode = encode

@@ -10,7 +10,7 @@ import pytest
 from pycdc.converters.avro import AvroConverter, AvroConverterConfig
 from pycdc.errors import RegistryError
 from pycdc.model.schema import INT32, OPTIONAL_INT32, OPTIONAL_STRING, STRING, struct
-from pycdc.plugins.contracts import NotReady
+from pycdc.plugins.contracts import when_ready
 from pycdc.registry import RegistryConfig, SchemaRegistry
 from pycdc.servers.registry import Registry
 
@@ -34,21 +34,13 @@ def converter(server, **options):
 
 
 async def written(subject, topic, schema, value):
-    while True:
-        out = []
-        try:
-            subject.write(topic, schema, value, out)
-            return b"".join(out)
-        except NotReady as waiting:
-            await waiting.fetch()
+    out = []
+    await when_ready(subject.write, topic, schema, value, out)
+    return b"".join(out)
 
 
 async def read(subject, topic, data):
-    while True:
-        try:
-            return subject.read(topic, data)
-        except NotReady as waiting:
-            await waiting.fetch()
+    return await when_ready(subject.read, topic, data)
 
 
 ONE = struct([("id", INT32), ("t", STRING)], name="s.Row")

@@ -18,7 +18,7 @@ from pycdc.errors import RecordError
 from pycdc.model.schema import DECIMAL, INT32, INT64, OPTIONAL_STRING, STRING, Field, Schema
 from pycdc.model.schema import struct as struct_of
 from pycdc.model.template import Form, Leaf, NeedsValue, Reader
-from pycdc.plugins.contracts import NotReady
+from pycdc.plugins.contracts import NotReady, when_ready
 
 sys.path.insert(0, str(Path(__file__).parent))
 from avro_registry import Memory, converter
@@ -27,12 +27,7 @@ from avro_registry import Memory, converter
 def written(subject, schema, value, topic="t"):
     """The message; None when it is null."""
     out = []
-    while True:
-        try:
-            return b"".join(out) if subject.write(topic, schema, value, out) else None
-        except NotReady as waiting:
-            assert not out
-            asyncio.run(waiting.fetch())
+    return b"".join(out) if asyncio.run(when_ready(subject.write, topic, schema, value, out)) else None
 
 
 def text(schema, **options):

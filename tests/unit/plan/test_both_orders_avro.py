@@ -1,5 +1,6 @@
 """The plan's proof with Avro: both orders give the same bytes, and fastavro reads the row's values from them."""
 
+import asyncio
 import io
 import json
 import sys
@@ -20,7 +21,7 @@ from pycdc.debezium.topics import Topics, TopicSettings
 from pycdc.model.schema import DECIMAL
 from pycdc.model.template import fill
 from pycdc.plan import Encoder
-from pycdc.plugins.contracts import NotReady, Run
+from pycdc.plugins.contracts import Run, when_ready
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "converters"))
 from avro_registry import Memory, converter
@@ -34,16 +35,7 @@ def encoder(memory, options):
 
 
 def encode(subject, run):
-    """What the loop does: fetch, and encode again."""
-    while True:
-        try:
-            return subject.encode(run)
-        except NotReady as waiting:
-            coroutine = waiting.fetch()
-            try:
-                coroutine.send(None)
-            except StopIteration:
-                continue
+    return asyncio.run(when_ready(subject.encode, run))
 
 
 def as_avro(schema, value):
