@@ -24,7 +24,7 @@ def cases():
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("name", cases())
+@pytest.mark.parametrize("name", list(cases()))
 def test_case_equals_debezium_with_avro(name, servers):
     candidate = avro_cases.run(name, servers)
     found = avro_cases.differences(name, candidate)
