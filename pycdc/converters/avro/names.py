@@ -41,7 +41,10 @@ def scrubbed(name: str) -> str:
 
 def valid(name: str, what: str) -> str:
     """`name`, when Avro allows it. Raises RecordError."""
-    good = name and (name[0].isalpha() or name[0] == "_") and all(c.isalpha() or c.isdecimal() or c == "_" for c in name)
+    good = (
+        name and (name[0].isalpha() or name[0] == "_")
+        and all((c.isalpha() or c.isdecimal() or c == "_") and c <= "\uffff" for c in name)  # Java looks at UTF-16 units
+    )  # fmt: skip
     if not good:
         raise RecordError(
             f"Avro does not allow the {what} {name!r}",

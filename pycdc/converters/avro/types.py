@@ -76,15 +76,15 @@ def same_shape(a: AvroType, b: AvroType) -> bool:
         return True
     if (a.kind, a.full_name, a.symbols, a.size) != (b.kind, b.full_name, b.symbols, b.size):
         return False
-    parts = list(zip(_parts(a), _parts(b), strict=False))
     return (
         [f.name for f in a.fields] == [f.name for f in b.fields]
         and len(a.branches) == len(b.branches)
-        and all(same_shape(x, y) for x, y in parts)
+        and all(same_shape(x, y) for x, y in zip(parts(a), parts(b), strict=False))
     )
 
 
-def _parts(t: AvroType) -> Iterator[AvroType]:
+def parts(t: AvroType) -> Iterator[AvroType]:
+    """The types that it is made of."""
     yield from (f.type for f in t.fields)
     yield from t.branches
     if t.items is not None:

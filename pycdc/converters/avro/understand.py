@@ -11,16 +11,15 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
+from functools import partial
 from struct import Struct
 from typing import Any
-
-import fastavro
 
 from pycdc.converters.avro import declare as d
 from pycdc.converters.avro.config import AvroConverterConfig
 from pycdc.converters.avro.encoding import float32
 from pycdc.converters.avro.names import DEFAULT_NAME, ENUM, NAMESPACE, UNION
-from pycdc.converters.avro.types import ABSENT, PRIMITIVES, AvroType, parse
+from pycdc.converters.avro.types import ABSENT, NAMED, PRIMITIVES, AvroType, parse, parts
 from pycdc.errors import RecordError
 from pycdc.model.schema import DECIMAL, NO_DEFAULT, STRING, Field, Schema
 
@@ -37,16 +36,19 @@ Fix = Callable[[Any], Any]
 class Understood:
     """A registered schema: Connect's side of it, and how messages are read."""
 
-    __slots__ = ("_fix", "_named", "_plain", "_raw", "schema")
+    __slots__ = ("_decode", "_fix", "_plain", "_raw", "schema")
 
     def __init__(self, t: AvroType, settings: AvroConverterConfig) -> None:
+        import fastavro  # here, because a converter that only writes starts without it
+
         self.schema = connect_schema(t, settings)
         names: dict[int, str] = {}
         self._plain: Any = fastavro.parse_schema(_plain(t, names))
         self._fix = _fixer(t, names, settings)
         self._raw = t.kind == "bytes"
-        #: Only where a union has several named types does fastavro have to say which one it met.
-        self._named = {"return_named_type": True, "return_named_type_override": True}
+        # which one of a union's named types it met fastavro says only when asked to, and then takes a third longer
+        several = {"return_named_type": True, "return_named_type_override": True} if _has_named_branches(t, set()) else {}
+        self._decode = partial(fastavro.schemaless_reader, **several)
 
     def read(self, body: bytes) -> Any:
         """The value. Raises whatever the decoder raises."""
@@ -54,7 +56,7 @@ class Understood:
             value: Any = body
         else:
             stream = io.BytesIO(body)
-            value = fastavro.schemaless_reader(stream, self._plain, **self._named)
+            value = self._decode(stream, self._plain)
             if stream.tell() != len(body):
                 raise ValueError(f"{len(body) - stream.tell()} bytes are left over")
         return value if self._fix is None or value is None else self._fix(value)
@@ -257,6 +259,14 @@ def _plain(t: AvroType, known: dict[int, str]) -> Any:
     if t.kind == "fixed":
         return {"type": "fixed", "name": name, "size": t.size}
     return {"type": "record", "name": name, "fields": [{"name": f.name, "type": _plain(f.type, known)} for f in t.fields]}
+
+
+def _has_named_branches(t: AvroType, seen: set[int]) -> bool:
+    """Whether a union in it has several named types."""
+    if id(t) in seen:
+        return False
+    seen.add(id(t))
+    return sum(b.kind in NAMED for b in t.branches) > 1 or any(_has_named_branches(p, seen) for p in parts(t))
 
 
 def _fixer(t: AvroType, names: dict[int, str], settings: AvroConverterConfig) -> Fix | None:
