@@ -28,7 +28,7 @@ install: $(STAMP)
 
 # What tests need besides Python: named in one line each when it is missing.
 servers: $(STAMP)
-	@$(PY) -m pycdc.servers
+	@$(PY) -m pycdc.servers --registry
 
 lint: $(STAMP)
 	$(VENV)/bin/ruff check .

@@ -13,6 +13,8 @@ from pathlib import Path
 import cases
 from replay import MARK, ReplayRegistry
 
+from pycdc.plugins import registry
+
 import avro_compare  # isort: skip - `cases` makes it importable
 
 HERE = Path(__file__).parent
@@ -29,10 +31,11 @@ def golden(name):
     return json.loads((HERE / "golden" / f"{name}.json").read_text())
 
 
-def transforms(name):
-    """Last parts of the classes of the transforms that the case needs."""
+def runs(name):
+    """Whether the transforms that the case needs are there."""
     config = ALL[name].get("config", {})
-    return {v.rpartition(".")[2] for k, v in config.items() if re.fullmatch(r"transforms\.\w+\.type", k)}
+    needed = {v for k, v in config.items() if re.fullmatch(r"transforms\.\w+\.type", k)}
+    return needed <= set(registry.available(registry.TRANSFORM))
 
 
 class Process(cases.pycdc_driver.SourceProcess):
@@ -44,14 +47,14 @@ class Process(cases.pycdc_driver.SourceProcess):
 class Run(cases.capture.Run):
     """A case against a registry that answers as the captured one did."""
 
-    registry: ReplayRegistry
+    replay: ReplayRegistry
 
     def config(self):
         self.case["config"] = {**DEFAULTS, **self.given}
         made = super().config()
-        url = self.case.get("registry_url", self.registry.url)
+        url = self.case.get("registry_url", self.replay.url)
         self.case["config"] = self.public
-        return {k: v.replace("${REGISTRY}", url).replace("${REGISTRY_HOST}", self.registry.host) for k, v in made.items()}
+        return {k: v.replace("${REGISTRY}", url).replace("${REGISTRY_HOST}", self.replay.host) for k, v in made.items()}
 
     def step(self, step):
         # what the captured registry was told to do shows in its answers, which come again
@@ -64,7 +67,7 @@ class Run(cases.capture.Run):
             self.sync_offsets()  # what a failed task had not stored yet it sends again
 
     def records(self, out):
-        log = [e for e in self.registry.log if MARK not in e["path"] + (e["body"] or "")]
+        log = [e for e in self.replay.log if MARK not in e["path"] + (e["body"] or "")]
         out["schemas"], out["registry"] = {}, {"ids": {}, "header_sets": [], "http": log}
         names = {}
         for e in log:
@@ -86,7 +89,7 @@ class Run(cases.capture.Run):
                 )
 
     def masked(self, text):
-        return text.replace(self.registry.host, "${REGISTRY_HOST}")
+        return text.replace(self.replay.host, "${REGISTRY_HOST}")
 
 
 def coded(data):
@@ -96,16 +99,16 @@ def coded(data):
 def run(name, stack):
     """One case through `pycdc source`; what was captured."""
     captured, case = golden(name), dict(ALL[name])
-    driver, registry = Process(stack), ReplayRegistry(captured)
+    driver, replay = Process(stack), ReplayRegistry(captured)
     tap = cases.capture.Tap(stack, cases.capture.Owns(case, captured))
     try:
         one = Run(stack, driver, tap, case)
-        one.registry, one.given = registry, case.get("config", {})
+        one.replay, one.given = replay, case.get("config", {})
         return one.go()
     finally:
         tap.close()
         driver.close()
-        registry.close()
+        replay.close()
 
 
 def differences(name, candidate):

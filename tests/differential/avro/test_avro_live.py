@@ -3,9 +3,6 @@
 import avro_cases
 import pytest
 
-#: Of the transforms that cases use, those that there are.
-TRANSFORMS = {"RegexRouter"}
-
 
 @pytest.fixture(scope="module")
 def servers(stack):
@@ -18,7 +15,7 @@ LATER = {"av_refused_tolerated": "errors.tolerance stops the task in this releas
 
 def cases():
     for name in avro_cases.ALL:
-        if avro_cases.transforms(name) <= TRANSFORMS:
+        if avro_cases.runs(name):
             marks = [pytest.mark.xfail(reason=LATER[name], strict=True)] if name in LATER else []
             yield pytest.param(name, marks=marks)
 
