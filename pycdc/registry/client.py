@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
@@ -120,8 +121,11 @@ class SchemaRegistry:
         limits = ClientTimeout(sock_connect=s.connect_timeout / 1000, sock_read=s.read_timeout / 1000)
         failure = RegistryError(f"the schema registry could not {act}", retriable=True)
         async with ClientSession(timeout=limits) as session:
+            give_up = time.monotonic() + s.read_timeout / 1000
             for round_ in range(_ROUNDS):
                 if round_:
+                    if time.monotonic() > give_up:
+                        break  # addresses that only time out: the source behind us waits for its turn
                     await asyncio.sleep(_BACK_OFF * 2 ** (round_ - 1))
                 for _ in s.urls:
                     url = s.urls[self._current % len(s.urls)]

@@ -1,5 +1,6 @@
 """The registry's client against a server that answers as told: what it asks, what it remembers, what it says of refusals."""
 
+import asyncio
 import base64
 import json
 import ssl
@@ -173,6 +174,21 @@ async def test_a_registry_that_does_not_come_back_is_an_error_that_may_be_tried_
     assert error.value.retriable
     assert "does not answer" in str(error.value)
     assert "curl http://127.0.0.1" in error.value.hint
+
+
+async def test_a_registry_that_only_lets_wait_is_not_asked_for_long():
+    async def listen(reader, writer):
+        while await reader.read(1000):
+            pass
+        writer.close()
+
+    silent = await asyncio.start_server(listen, "127.0.0.1", 0)
+    async with silent:
+        url = f"http://127.0.0.1:{silent.sockets[0].getsockname()[1]}"
+        async with asyncio.timeout(5):
+            with pytest.raises(RegistryError, match="does not answer") as error:
+                await registry(url, http_read_timeout_ms="100").fetch_written("s", SCHEMA)
+    assert error.value.retriable
 
 
 CONFLUENT = (
