@@ -73,9 +73,11 @@ class _Declaration:
 
     def __init__(self, settings: AvroConverterConfig) -> None:
         self.settings = settings
-        #: By Connect's name; a struct stands here while its own fields are declared.
+        #: By Connect's name; a struct stands here from before its own fields are declared.
         self._records: dict[str, AvroType] = {}
+        #: By Avro's full name.
         self._named: dict[str, AvroType] = {}
+        #: Also those without name: equal ones are one type.
         self._structs: list[tuple[Schema, AvroType]] = []
         self._without_name = 0
 
@@ -91,7 +93,7 @@ class _Declaration:
 
     def _inner(self, schema: Schema, *, bare: bool = False) -> AvroType:
         """An item, a map's value or a union's branch: a record known by its name is not looked at again."""
-        known = self._records.get(schema.name or "")
+        known = self._records.get(schema.name or "") if schema.type == "struct" else None
         if known is None:
             return self.type_of(schema, bare=bare)
         return known if bare else _optional(schema, known)
@@ -112,7 +114,6 @@ class _Declaration:
             return self._map(schema)
         else:
             base = AvroType(kind=KINDS[schema.type])
-        base.props = {}
         if schema.name == DECIMAL and schema.type == "bytes":
             base.props["scale"] = int(schema.parameter("scale") or 0)
             base.props["precision"] = int(schema.parameter(PRECISION) or UNKNOWN_PRECISION)
@@ -134,7 +135,7 @@ class _Declaration:
         else:
             doc, default = schema.parameter(ENUM_DOC + short), schema.parameter(ENUM_DEFAULT + short)
         return AvroType(kind="enum", name=valid(name, "name"), namespace=before or None, doc=doc, symbols=symbols,
-                        default_symbol=default, props={})  # fmt: skip
+                        default_symbol=default)  # fmt: skip
 
     def _map(self, schema: Schema) -> AvroType:
         assert schema.keys is not None
@@ -142,7 +143,7 @@ class _Declaration:
         if as_avro_map(schema, self.settings):
             return AvroType(kind="map", items=self._inner(schema.values))
         if schema.name is None:
-            pair = AvroType(kind="record", name=MAP_ENTRY, namespace=NAMESPACE, props={})
+            pair = AvroType(kind="record", name=MAP_ENTRY, namespace=NAMESPACE)
         else:
             namespace, name = self._names(schema.name)
             pair = AvroType(kind="record", name=valid(name, "name"), namespace=namespace, props={INTERNAL: MAP_ENTRY})
@@ -169,10 +170,10 @@ class _Declaration:
         s = self.settings
         record = AvroType(
             kind="record", name=valid(name, "name"), namespace=namespace,
-            doc=schema.parameter(PLAIN_RECORD_DOC if s.discard_docs else RECORD_DOC), props={},
+            doc=schema.parameter(PLAIN_RECORD_DOC if s.discard_docs else RECORD_DOC),
         )  # fmt: skip
         if schema.name is not None:
-            self._records[schema.name] = record
+            self._records.setdefault(schema.name, record)
         record.fields = [
             self._field(
                 valid(field_name(f.name, scrub=s.scrub), "field name"),
@@ -210,7 +211,6 @@ class _Declaration:
     # ---- Connect's side
 
     def _annotate(self, base: AvroType, schema: Schema) -> None:
-        base.props = dict(base.props)
         props, parameters = base.props, dict(schema.parameters)
         if self.settings.connect_meta_data:
             self._connect_properties(props, schema, parameters)

@@ -9,6 +9,7 @@ A field's null is its default, where it has one: Connect's Struct.get gives it s
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -176,10 +177,11 @@ def _bare(schema: Schema, t: AvroType, settings: AvroConverterConfig) -> Place:
         return Place(name=name, key=place(schema.keys, key.type, settings), item=place(schema.values, value.type, settings))
     if kind == "enum":
         return Place(name=name, encode=_symbol({s: encoding.number(i) for i, s in enumerate(t.symbols)}, t.full_name))
+    scale = int(schema.parameter("scale") or 0)
     if kind == "fixed":
-        return Place(name=name, encode=_fixed(t.size, t.full_name))
+        return Place(name=name, encode=_fixed_decimal(t.size, scale) if schema.name == DECIMAL else _fixed(t.size, t.full_name))
     if schema.name == DECIMAL:
-        return Place(name=name, encode=encoding.decimal(int(schema.parameter("scale") or 0)), is_decimal=True)
+        return Place(name=name, encode=encoding.decimal(scale), is_decimal=True)
     return Place(name=name, encode=encoding.ENCODERS[kind])
 
 
@@ -228,6 +230,18 @@ def _fixed(size: int, name: str) -> encoding.Encode:
         if len(value) != size:
             raise RecordError("a value has not the length of its type", cause=f"{name} has {size} bytes")
         return value
+
+    return encode
+
+
+def _fixed_decimal(size: int, scale: int) -> encoding.Encode:
+    """Sign-extended to the type's length."""
+
+    def encode(value: Decimal) -> bytes:
+        try:
+            return encoding.unscaled(value, scale).to_bytes(size, "big", signed=True)
+        except OverflowError:
+            raise RecordError("a Decimal does not fit its type's length", cause=f"{size} bytes") from None
 
     return encode
 

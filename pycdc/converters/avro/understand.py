@@ -104,17 +104,16 @@ def _schema(t: AvroType, settings: AvroConverterConfig, *, optional: bool, defau
         parameters.append((d.FIELD_DEFAULT, "true"))
     schema = bare.replace(
         optional=optional, doc=doc, parameters=tuple(parameters),
-        name=_name(t) or bare.name,
+        name=_name(t, bare),
         version=t.props.get(d.VERSION, bare.version),
     )  # fmt: skip
     value = NO_DEFAULT if chosen is None else _default(schema, t, chosen)
     return schema.replace(default=value)
 
 
-def _name(t: AvroType) -> str | None:
-    name: str | None = t.props.get(d.NAME)
-    if name is None and t.name:
-        name = t.full_name
+def _name(t: AvroType, bare: Schema) -> str | None:
+    """Connect's own name of it, a logical type's, or Avro's."""
+    name: str | None = t.props.get(d.NAME) or bare.name or (t.full_name if t.name else None)
     return None if name is not None and name.startswith(f"{NAMESPACE}.{DEFAULT_NAME}") else name
 
 

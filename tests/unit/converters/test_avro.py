@@ -192,6 +192,14 @@ def test_fixed_goes_without_length():
         written(subject, record, {"f": b"abc"})
 
 
+def test_a_decimal_of_fixed_length_comes_and_goes():
+    fixed = {"type": "fixed", "name": "D", "size": 4, "logicalType": "decimal", "precision": 9, "scale": 2}
+    subject = converter(Memory({1: json.dumps({"type": "record", "name": "R", "fields": [{"name": "d", "type": fixed}]})}))
+    schema, value = subject.read("t", b"\0\0\0\0\1\xff\xff\xff\x9c")
+    assert (schema.field("d").name, value) == (DECIMAL, {"d": Decimal("-1.00")})
+    assert written(subject, schema, value)[5:] == b"\xff\xff\xff\x9c"
+
+
 @pytest.mark.parametrize(
     ("name", "clean"), [("a", "a"), ("a-b", "a_b"), ("1st", "x1st"), ("a b", "a_b"), ("ä", "_C3_A4"), ("a~b", "a_7Eb"), ("", "")]
 )
