@@ -7,7 +7,7 @@ PYTEST := $(PY) -m pytest
 STAMP  := $(VENV)/installed
 WORKERS ?= 2
 
-.PHONY: help install servers lint test test-long demo bench differential-report differential-live reference clean
+.PHONY: help install servers lint test test-long demo bench differential-report differential-live differential-recapture reference clean
 
 help:
 	@echo "make demo                 the whole thing on embedded servers; nothing else to install"
@@ -15,7 +15,8 @@ help:
 	@echo "make test-long            the long kill runs"
 	@echo "make bench                Debezium and pycdc side by side on this machine"
 	@echo "make differential-report  every captured Debezium case, equal or not"
-	@echo "make differential-live    some of them on the real Debezium: proves the harness"
+	@echo "make differential-live    generated databases through the real Debezium and pycdc at once, for an hour"
+	@echo "make differential-recapture  some captured cases on the real Debezium: proves the harness"
 
 $(STAMP): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "pycdc needs Python 3.11 or newer: apt-get install python3.11 python3.11-venv"; exit 1; }
@@ -39,6 +40,7 @@ test: lint servers
 	$(PYTEST) -n $(WORKERS) --dist loadgroup -m "not long" -q
 
 test-long: servers
+	@$(PY) -m pycdc.servers --debezium
 	$(PYTEST) -m long -q -s
 
 demo: $(STAMP)
@@ -51,9 +53,14 @@ bench: $(STAMP)
 differential-report: servers
 	PYCDC_DIFFERENTIAL_ALL=1 $(PYTEST) tests/differential/test_cases.py -n 3 -q
 
+# SEED, MINUTES and CASES choose what is tried.
 differential-live: $(STAMP)
 	@$(PY) -m pycdc.servers --debezium
-	$(PY) tests/differential/live.py
+	$(PY) tests/differential/live $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(CASES),--cases $(CASES))
+
+differential-recapture: $(STAMP)
+	@$(PY) -m pycdc.servers --debezium
+	$(PY) tests/differential/live/recapture.py
 
 reference: $(STAMP)
 	$(VENV)/bin/pycdc reference --write docs/reference

@@ -23,7 +23,7 @@ import time
 from pathlib import Path
 
 import psycopg
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -43,6 +43,13 @@ ROWS = (
     "'some note about the order number ' || g, now() + g * interval '1 ms', now()::timestamp + g * interval '1 ms', "
     "g % 2 = 0, date '2024-01-01' + (g % 300)::int FROM generate_series(1, {rows}) g"
 )
+
+
+#: The transform that most sinks ask for.
+UNWRAP = {
+    "transforms": "unwrap", "transforms.unwrap.type": "io.debezium.transforms.ExtractNewRecordState",
+    "transforms.unwrap.delete.tombstone.handling.mode": "rewrite", "transforms.unwrap.add.fields": "op,source.ts_ms",
+}  # fmt: skip
 
 
 class Bench:
@@ -113,7 +120,12 @@ class Bench:
         raise TimeoutError(f"{name} does not stream")
 
     def watermarks(self, consumer: Consumer, topic: str, partitions: int) -> int:
-        return sum(consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=10)[1] for p in range(partitions))
+        try:
+            return sum(consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=10)[1] for p in range(partitions))
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.NOT_LEADER_FOR_PARTITION:  # of a topic that has just been made
+                raise
+            return 0
 
     def until(self, topic: str, partitions: int, count: int, limit: float = 600) -> tuple[float, float]:
         """Wait for `count` records; when the first and the last one were seen (perf_counter)."""
@@ -132,11 +144,11 @@ class Bench:
 
     # ---- measurements
 
-    def stream(self, engine: Engine, partitions: int, rows: int | None = None, label: str = "") -> None:
-        """One transaction of `rows` rows, from its commit to the last record."""
+    def stream(self, engine: Engine, partitions: int, rows: int | None = None, label: str = "", **options: str) -> None:
+        """One transaction of `rows` rows, from its commit to the last record. `options` go into the connector's file."""
         count = rows or self.rows
         name, topic = self.fresh(partitions)
-        engine.create(name, self.config(name, **{"snapshot.mode": "no_data"}))
+        engine.create(name, self.config(name, **{"snapshot.mode": "no_data"}, **options))
         self.streaming(name)
         with self.sql(name) as sql:  # warm: the JVM's compiler has seen the code, the relation is known
             sql.execute(ROWS.format(rows=min(200_000, count)))
@@ -155,6 +167,11 @@ class Bench:
         self.note(f"streaming, {label}: peak RSS MiB", engine.name, peak)
         engine.delete(name)
         self.drop(name)
+
+    @staticmethod
+    def insert(sql: psycopg.Connection, rows: int) -> None:
+        """One transaction of so many rows."""
+        sql.execute(ROWS.format(rows=rows))
 
     def first_event(self, engine: Engine) -> None:
         """From the commit of one big transaction to its first record."""
@@ -284,7 +301,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--big", type=int, default=5_000_000, help="rows of the largest transaction, pycdc only")
-    parser.add_argument("--only", default="stream,six,first,snapshot,latency,start,ceiling,big,sinks")
+    parser.add_argument("--only", default="stream,six,unwrap,first,snapshot,latency,start,ceiling,big,sinks")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     a = parser.parse_args()
     wanted = set(a.only.split(","))
@@ -302,6 +319,8 @@ def main() -> None:
                     bench.stream(engine, 1)
                 if "six" in wanted:
                     bench.stream(engine, 6)
+                if "unwrap" in wanted:
+                    bench.stream(engine, 1, label="unwrapped", **UNWRAP)
                 if "first" in wanted:
                     bench.first_event(engine)
                 if "snapshot" in wanted:

@@ -7,7 +7,7 @@ Configuration errors collect every fault at once. This module imports nothing of
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 
 class PycdcError(Exception):
@@ -26,11 +26,14 @@ class PycdcError(Exception):
         cause: str = "",
         hint: str = "",
         retriable: bool | None = None,
+        original: str = "",
     ) -> None:
         self.what = what or (type(self).__doc__ or type(self).__name__).strip()
         self.where = where
         self.cause = cause
         self.hint = hint
+        #: What Connect's own code says here, where its users may look for it: in the headers of dead letters.
+        self.original = original
         if retriable is not None:
             self.retriable = retriable
         super().__init__(self.what)
@@ -137,6 +140,16 @@ class SinkError(PycdcError):
 
 class BadRow(SinkError):
     """One row cannot be written to its target, whatever is done about the others."""
+
+    #: Topic, partition and offset of its record, where they are known.
+    record: tuple[str, int | None, int] | None = None
+
+    @classmethod
+    def of(cls, record: tuple[str, int | None, int], what: str, *, where: str, cause: str = "", hint: str = "") -> Self:
+        """The error of a known record."""
+        error = cls(what, where=where, cause=cause, hint=hint)
+        error.record = record
+        return error
 
 
 class TargetSchemaError(SinkError):

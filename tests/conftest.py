@@ -1,4 +1,5 @@
-"""Coroutine tests on uvloop, and a report on the captured cases: how many of each area equal the real Debezium.
+"""Coroutine tests on uvloop, a second database for sinks, and a report on the captured cases: how many of each area
+equal the real Debezium.
 
 Cases tell their area and their differences through `record_property`, so the figures come together whatever
 worker ran them. The same text, with what differed, is left in build/differential-report.txt.
@@ -12,14 +13,28 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 import uvloop
+from psycopg import sql as q
 
 #: Limit of one coroutine test, seconds.
 _LIMIT = 100
 _REPORT = Path("build/differential-report.txt")
 #: Outcomes of a case that is equal; a case outside the ratchet is expected to fail, so it passes as `xpassed`.
 _EQUAL = ("passed", "xpassed")
+
+
+@pytest.fixture
+def target(postgres_db):
+    """A second database beside the test's own."""
+    name = f"{postgres_db.dbname}_t"
+    admin = postgres_db._replace(dbname="postgres").dsn
+    with psycopg.connect(admin, autocommit=True) as conn:
+        conn.execute(q.SQL("CREATE DATABASE {}").format(q.Identifier(name)))
+    yield postgres_db._replace(dbname=name)
+    with psycopg.connect(admin, autocommit=True) as conn:
+        conn.execute(q.SQL("DROP DATABASE {} WITH (FORCE)").format(q.Identifier(name)))
 
 
 @pytest.hookimpl(tryfirst=True)

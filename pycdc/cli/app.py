@@ -12,6 +12,8 @@ _COMMANDS: Final = {
     "source": ("pycdc.cli.stream:source", "Run one source connector: PostgreSQL into Kafka."),
     "sink": ("pycdc.cli.stream:sink", "Run one sink connector: Kafka into a target."),
     "run": ("pycdc.cli.stream:run", "Run a source straight into a sink, without a broker."),
+    "connect": ("pycdc.cli.connect:connect", "Run a Kafka Connect worker: its REST API, many connectors, a group of workers."),
+    "migrate": ("pycdc.cli.migrate:migrate", "Move connectors from a Kafka Connect cluster, or back."),
     "demo": ("pycdc.cli.demo:demo", "Show the whole thing on embedded servers."),
     "reference": ("pycdc.cli.reference:reference", "Describe the properties of a class."),
 }

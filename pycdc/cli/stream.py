@@ -13,7 +13,7 @@ from pycdc.cli.options import file_option, http_option, logging_options, set_opt
 from pycdc.telemetry.log import Format, bind
 
 if TYPE_CHECKING:
-    from pycdc.plugins.join import ClientChecks, Plan
+    from pycdc.plugins.join import Plan
 
 log = structlog.get_logger(__name__)
 
@@ -41,10 +41,11 @@ def source(
 
     def work() -> None:
         from pycdc.config.layers import layered
+        from pycdc.kafka.checks import client_checks
         from pycdc.plugins.join import load_source
 
         merged = layered(config_files, worker=worker, settings=set_values)
-        plan = load_source(merged, offsets_file=offsets_file is not None, checks=_kafka_checks())
+        plan = load_source(merged, offsets_file=offsets_file is not None, checks=client_checks())
         _begin(plan)
         from pycdc.cli.progress import snapshot_bar
         from pycdc.runtime.source_task import run_source
@@ -78,9 +79,10 @@ def sink(
 
     def work() -> None:
         from pycdc.config.layers import layered
+        from pycdc.kafka.checks import client_checks
         from pycdc.plugins.join import load_sink
 
-        plan = load_sink(layered(config_files, worker=worker, settings=set_values), checks=_kafka_checks())
+        plan = load_sink(layered(config_files, worker=worker, settings=set_values), checks=client_checks())
         _begin(plan)
         from pycdc.runtime.sink_task import run_sink
 
@@ -146,20 +148,6 @@ def run(
         process.run(main)
 
     process.told(work, debug=logging.debug, as_json=logging.as_json)
-
-
-def _kafka_checks() -> ClientChecks:
-    """The Kafka room's word on client settings and topic creation groups, so that all faults come at once."""
-    from pycdc.kafka.settings import admin_settings, consumer_settings, producer_settings
-    from pycdc.kafka.topics import parse_groups
-    from pycdc.plugins.join import ClientChecks
-
-    return ClientChecks(
-        producer=lambda raw: producer_settings(raw)[1],
-        consumer=lambda raw: consumer_settings(raw)[1],
-        admin=lambda raw: admin_settings(raw)[1],
-        topics=parse_groups,
-    )
 
 
 def _begin(plan: Plan) -> None:

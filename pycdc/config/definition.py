@@ -156,6 +156,11 @@ class Property(Generic[T]):
             return self.default
 
 
+def moot(name: str, why: str) -> Property[str | None]:
+    """A property that is accepted and has no effect; a warning gives the reason."""
+    return Property[str | None](name, text(), ignored=why, importance="LOW")
+
+
 class ConfigDef:
     """Base of all definitions; an instance is one parsed configuration.
 
@@ -206,6 +211,10 @@ class ConfigDef:
 
     def check(self, faults: list[Fault]) -> None:
         """Rules between properties. Called only when every single value is right."""
+
+    def named_prefixes(self) -> tuple[str, ...]:
+        """Beginnings of further keys that this configuration names itself, and whose checks are its own."""
+        return ()
 
     def warnings(self) -> Iterator[str]:
         """What is accepted but should be known: deprecated ways, options without effect. Never values."""

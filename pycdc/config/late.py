@@ -59,7 +59,8 @@ _CLASSES = {"EnvVarConfigProvider": _env, "FileConfigProvider": _file, "Director
 class Resolution:
     """A configuration with its late values looked up, and what must not be shown of it.
 
-    `texts` are the resolved values; `late` the keys that hold references; `faults` what could not be found.
+    `texts` are the resolved values; `late` the keys that hold references; `faults` what could not be found;
+    `foreign` the keys whose text looks like a reference to a provider that is not among these -> its name.
     """
 
     def __init__(self, raw: Mapping[str, str]) -> None:
@@ -67,6 +68,7 @@ class Resolution:
         self.texts: dict[str, str] = {}
         self.late: set[str] = set()
         self.faults: list[Fault] = []
+        self.foreign: dict[str, str] = {}
         self._pieces: dict[str, str] = {}
         providers = _providers(raw)
         for key, text in raw.items():
@@ -76,6 +78,7 @@ class Resolution:
         def one(match: re.Match[str]) -> str:
             provider = providers.get(match[1])
             if provider is None:
+                self.foreign[key] = match[1]
                 return match[0]
             self.late.add(key)
             try:

@@ -20,6 +20,7 @@ def markdown(title: str, definition: type[ConfigDef], names: Iterable[str] = (),
     if intro:
         lines += [intro, ""]
     lines += table(definition)
+    lines += without_effect(definition)
     if definition.prefixes:
         lines += ["", "Also read, by prefix: " + ", ".join(f"`{p}*`" for p in definition.prefixes) + "."]
     return "\n".join(lines) + "\n"
@@ -27,10 +28,18 @@ def markdown(title: str, definition: type[ConfigDef], names: Iterable[str] = (),
 
 def table(definition: type[ConfigDef]) -> list[str]:
     """The lines of a Markdown table."""
-    rows = [_row(p) for p in definition.properties()]
+    rows = [_row(p) for p in definition.properties() if not p.ignored]
     if not rows:
         return ["It has no properties."]
     return ["| property | type | default | allowed | meaning |", "|---|---|---|---|---|", *rows]
+
+
+def without_effect(definition: type[ConfigDef]) -> list[str]:
+    """A section on the properties that are accepted for the sake of old configurations; nothing when there are none."""
+    rows = [f"| `{p.name}` | {p.ignored} |".replace("\n", " ") for p in definition.properties() if p.ignored]
+    if not rows:
+        return []
+    return ["", "Accepted without effect, with a warning when given:", "", "| property | why |", "|---|---|", *rows]
 
 
 def _row(p: Property[Any]) -> str:
@@ -42,8 +51,6 @@ def _row(p: Property[Any]) -> str:
 def _meaning(p: Property[Any]) -> Iterator[str]:
     if p.doc:
         yield p.doc
-    if p.ignored:
-        yield f"Has no effect: {p.ignored}."
     if p.old_names:
         yield f"Old name: {', '.join(f'`{n}`' for n in p.old_names)}."
 

@@ -42,7 +42,7 @@ def _once(refused: str, *accepted: str) -> Kind[str]:
 class WorkerConfig(ConfigDef):
     """Worker-level keys."""
 
-    prefixes = (
+    prefixes: tuple[str, ...] = (
         *SECURITY_PREFIXES,
         "producer.",
         "consumer.",
@@ -56,7 +56,7 @@ class WorkerConfig(ConfigDef):
 
     #: Beginnings of keys of a Connect cluster's worker that mean nothing here, and are not worth a word
     #: when they stand in a worker's file or environment.
-    foreign = (
+    foreign: tuple[str, ...] = (
         "config.storage.",
         "status.storage.",
         "rest.",
@@ -121,6 +121,10 @@ class WorkerConfig(ConfigDef):
         return key.startswith(cls.foreign)
 
 
+#: In Connect only what calls itself retriable is tried again, which no converter or transform here does.
+_NO_RETRY = "converters and transforms have no errors that pass; writes are tried again by the sink's own settings"
+
+
 class ConnectorConfig(ConfigDef):
     """Keys of Connect that every connector has."""
 
@@ -135,13 +139,18 @@ class ConnectorConfig(ConfigDef):
     transforms = Property[tuple[str, ...]]("transforms", words(), default=(), doc="Names of transforms, in order.")
     predicates = Property[tuple[str, ...]]("predicates", words(), default=(), doc="Names of predicates.")
     plugin_version = OptionalText("connector.plugin.version", text(), ignored="there is one version, this one", doc="Version of the connector.")
+    isolation = Property[str](
+        "isolation", one_of("task", "process"), default="task", ignored=_ONE_CONNECTOR,
+        doc="In a Connect worker: process gives each task of this connector a process of its own.",
+    )  # fmt: skip
     reload = OptionalText("config.action.reload", text(), ignored="values of providers are read at start", doc="When a provided value changes.")
     tolerance = Property[str](
-        "errors.tolerance", one_of("none", "all"), default="none", ignored=f"{_LATER}: a bad record stops the task", doc="What a bad record does."
-    )
-    retry_timeout = Property[int]("errors.retry.timeout", integer(-1), default=0, ignored=_LATER, doc="How long a failed step is tried again, ms.")
-    retry_delay = Property[int]("errors.retry.delay.max.ms", integer(0), default=60_000, ignored=_LATER, doc="Longest pause between those tries, ms.")
-    log_errors = Property[bool]("errors.log.enable", boolean(), default=False, ignored=_LATER, doc="Log tolerated errors.")
+        "errors.tolerance", one_of("none", "all"), default="none",
+        doc="What a record does that cannot be converted, transformed or written: none stops the task, all leaves it out, counted.",
+    )  # fmt: skip
+    retry_timeout = Property[int]("errors.retry.timeout", integer(-1), default=0, ignored=_NO_RETRY, doc="How long a failed step is tried again, ms.")
+    retry_delay = Property[int]("errors.retry.delay.max.ms", integer(0), default=60_000, ignored=_NO_RETRY, doc="Longest pause between those tries, ms.")
+    log_errors = Property[bool]("errors.log.enable", boolean(), default=False, doc="Log what is left out: place and cause.")
     log_messages = Property[bool](
         "errors.log.include.messages", boolean(), default=False, ignored="records are never logged", doc="Log the record too."
     )
@@ -151,6 +160,7 @@ class SourceConnectorConfig(ConnectorConfig):
     """Keys of Connect that every source connector has."""
 
     prefixes = (*ConnectorConfig.prefixes, "topic.creation.")
+
 
     exactly_once = Property[str](
         "exactly.once.support", _once("required", "requested"), default="requested", doc="Whether exactly-once delivery is demanded."
@@ -172,17 +182,20 @@ class SinkConnectorConfig(ConnectorConfig):
 
     topics = Property[tuple[str, ...]]("topics", words(), default=(), importance="HIGH", doc="Topics to read.")
     topics_regex = OptionalText("topics.regex", parsed("STRING", _patterns, "a Java pattern"), importance="HIGH", doc="Topics to read, as a pattern.")
-    dlq_topic = OptionalText("errors.deadletterqueue.topic.name", text(), ignored=f"{_LATER}: a bad record stops the task", doc="Dead letter topic.")
+    dlq_topic = OptionalText("errors.deadletterqueue.topic.name", text(), doc="Topic for records that cannot be taken, as they came.")
     dlq_replication = Property[int](
-        "errors.deadletterqueue.topic.replication.factor", integer(-1), default=3, ignored=_LATER, doc="Its replication factor."
+        "errors.deadletterqueue.topic.replication.factor", integer(-1), default=3, doc="Its replication factor."
     )
     dlq_headers = Property[bool](
-        "errors.deadletterqueue.context.headers.enable", boolean(), default=False, ignored=_LATER, doc="Say in headers what failed."
+        "errors.deadletterqueue.context.headers.enable", boolean(), default=False, doc="Say in headers what failed."
     )
 
     def check(self, faults: list[Fault]) -> None:
         if self.topics and self.topics_regex:
             faults.append(Fault("topics.regex", "cannot be given together with topics", self.topics_regex))
+        dlq = self.dlq_topic
+        if dlq and (dlq in self.topics or (self.topics_regex and compile_java(self.topics_regex).fullmatch(dlq))):
+            faults.append(Fault("errors.deadletterqueue.topic.name", "is a topic that this sink reads", dlq))
 
     def warnings(self) -> Iterator[str]:
         if self.tasks_max > 1:

@@ -1,64 +1,17 @@
-"""How Java prints numbers, for the converters whose bytes must equal Kafka Connect's.
+"""How Java writes texts and numbers into JSON, for the converters whose bytes must equal Kafka Connect's.
 
-Source: Double.toString and Float.toString (Java SE API); strings as Jackson's JsonGenerator writes them.
+Source: strings as Jackson's JsonGenerator writes them; the numbers' own texts stand in model.javatext.
 """
 
 from __future__ import annotations
 
 import re
-import struct
-from decimal import Decimal
 
 from orjson import dumps
 
-_FLOAT32 = struct.Struct("<f")
+from pycdc.model.javatext import decimal_text, double_text, float_text, java_text
 
-
-def double_text(value: float) -> str:
-    """Double.toString: `1.0E10`, `100000.0`, `-0.0`, `NaN`, `Infinity`."""
-    return _java(repr(value))
-
-
-def float_text(value: float) -> str:
-    """Float.toString of the nearest float32: the fewest digits that read back as the same float32."""
-    try:
-        nearest = _FLOAT32.unpack(_FLOAT32.pack(value))[0]
-    except OverflowError:
-        nearest = float("inf") if value > 0 else float("-inf")
-    for digits in (6, 7, 8, 9):
-        shortest = f"{nearest:.{digits}g}"
-        if _FLOAT32.unpack(_FLOAT32.pack(float(shortest)))[0] == nearest:
-            break
-    return _java(repr(float(shortest)))
-
-
-def _java(text: str) -> str:
-    """Python's shortest repr, laid out as Java does: decimal from 10^-3 up to 10^7, else one digit and E."""
-    if text in _WORDS:
-        return _WORDS[text]
-    sign, text = ("-", text[1:]) if text[0] == "-" else ("", text)
-    mantissa, _, exponent = text.partition("e")
-    whole, _, fraction = mantissa.partition(".")
-    digits = (whole + fraction).lstrip("0")
-    if not digits.strip("0"):
-        return sign + "0.0"
-    # the number is 0.DIGITS * 10^point
-    point = len(whole) + int(exponent or 0) - (len(whole + fraction) - len(digits))
-    digits = digits.rstrip("0")
-    if -2 <= point <= 7:
-        if point <= 0:
-            return f"{sign}0.{'0' * -point}{digits}"
-        whole, fraction = digits[:point].ljust(point, "0"), digits[point:]
-        return f"{sign}{whole}.{fraction or '0'}"
-    return f"{sign}{digits[0]}.{digits[1:] or '0'}E{point - 1}"
-
-
-_WORDS = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
-
-
-def decimal_text(value: Decimal) -> str:
-    """BigDecimal.toString: plain while the exponent is small, `1E+3` for negative scales."""
-    return str(value)
+__all__ = ["as_jackson", "decimal_text", "double_text", "float_text", "java_text", "quoted", "unscaled_bytes"]
 
 
 def unscaled_bytes(unscaled: int) -> bytes:

@@ -7,28 +7,29 @@ Source: Kafka's JsonConverter and JsonConverterConfig, with the captures under t
 
 from __future__ import annotations
 
-import json
-from binascii import a2b_base64, b2a_base64
-from collections.abc import Callable, Iterable
-from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
-from typing import Any
+from binascii import b2a_base64
+from collections.abc import Callable, Iterable, Sequence
+from decimal import Decimal
+from itertools import repeat
+from typing import Any, Final
 
+import msgspec
 import orjson
 
 from pycdc.config.definition import ConfigDef, Property, boolean, integer, one_of
 from pycdc.converters.javatext import as_jackson, decimal_text, double_text, float_text, quoted, unscaled_bytes
+from pycdc.converters.json_schema import Fixer, InexactNumberError, exactly, fixer, parse_schema
 from pycdc.errors import RecordError
-from pycdc.model.schema import DECIMAL, NO_DEFAULT, Field, Schema
+from pycdc.model.change import Rows
+from pycdc.model.envelope import AFTER, OP, SOURCE
+from pycdc.model.schema import DECIMAL, NO_DEFAULT, Schema
 from pycdc.model.template import Form, Leaf, NeedsValue, Reader
 from pycdc.plugins.contracts import Cell, Piece
 
 _JSON_TYPE = {"float32": "float", "float64": "double"}
-_CONNECT_TYPE = {"float": "float32", "double": "float64"}
 _INTEGERS = frozenset(("int8", "int16", "int32", "int64"))
 
 Writer = Callable[[Any], bytes]
-#: The default context would round to 28 digits.
-_EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
 #: Member name (None in an array), schema, value.
 _Item = tuple[str | None, Schema | None, Any]
 
@@ -56,8 +57,8 @@ class JsonConverter:
         self.settings = settings
         self.is_key = is_key
         self._schema_texts: dict[int, tuple[Schema, bytes]] = {}
-        self._parsed: dict[bytes, tuple[Schema, Fixer | None]] = {}
-        self._last: tuple[bytes, Schema, Fixer | None] | None = None
+        self._parsed: dict[bytes, _Known] = {}
+        self._last: _Known | None = None
 
     # ---- writing
 
@@ -110,7 +111,7 @@ class JsonConverter:
         out.append(b"}")
         return out
 
-    def _plain(self, schema: Schema, value: Any) -> bytes:
+    def _plain(self, schema: Schema | None, value: Any) -> bytes:
         """Bytes of a value without leaves."""
         out: list[Piece] = []
         self._value("", schema, value, out)
@@ -137,7 +138,13 @@ class JsonConverter:
                 raise RecordError("a required field is null", where=topic, cause=f"schema {_name(schema)}")
             out.append(text)
         elif schema is None:
-            out.append(orjson.dumps(value))
+            self._untyped(topic, value, out)
+        elif type(value) not in (_DECIMALS if schema.name == DECIMAL else _PYTHON_TYPES[schema.type]):
+            # a writer would take some of them: True as 1, 1.5 as 1, a number as a text
+            raise RecordError(
+                "a value is of another type than its schema", where=topic,
+                cause=f"schema {_name(schema)}, Python's type {type(value).__name__}",
+            )  # fmt: skip
         elif schema.type == "struct":
             self._struct(topic, schema, value, out)
         elif schema.type == "array":
@@ -146,6 +153,18 @@ class JsonConverter:
             self._map(topic, schema, value, out)
         else:
             out.append(self._writer(schema)(value))
+
+    def _untyped(self, topic: str, value: Any, out: list[Piece]) -> None:
+        """A value without schema, by its own type."""
+        kind = type(value)
+        if kind is dict:
+            self._map(topic, None, value, out)
+        elif kind is list:
+            _sequence(b"[", b"]", out, [(None, None, v) for v in value], self, topic)
+        elif kind in _UNTYPED_WRITERS:
+            out.append(_UNTYPED_WRITERS[kind](value))
+        else:
+            raise RecordError("a value without schema has no form in JSON", where=topic, cause=f"Python's type {kind.__name__}")
 
     def _struct(self, topic: str, schema: Schema, value: dict[str, Any], out: list[Piece]) -> None:
         items: list[_Item] = [(f.name, f.schema, value.get(f.name)) for f in schema.fields]
@@ -157,16 +176,17 @@ class JsonConverter:
                 error.cause = f"field {name} of {_name(schema)} is required and has no default"
             raise
 
-    def _map(self, topic: str, schema: Schema, value: dict[Any, Any], out: list[Piece]) -> None:
-        assert schema.keys is not None
-        if schema.keys.type == "string":
-            _sequence(b"{", b"}", out, [(k, schema.values, v) for k, v in value.items()], self, topic)
+    def _map(self, topic: str, schema: Schema | None, value: dict[Any, Any], out: list[Piece]) -> None:
+        """An object if the keys are texts, else a list of pairs. Without schema the keys themselves tell."""
+        keys, values = (None, None) if schema is None else (schema.keys, schema.values)
+        if all(type(k) is str for k in value) if keys is None else keys.type == "string":
+            _sequence(b"{", b"}", out, [(k, values, v) for k, v in value.items()], self, topic)
             return
-        pairs = [b"[" + self._plain(schema.keys, k) + b"," for k in value]
+        pairs = [b"[" + self._plain(keys, k) + b"," for k in value]
         out.append(b"[")
         for n, (pair, v) in enumerate(zip(pairs, value.values(), strict=True)):
             out.append((b"," if n else b"") + pair)
-            self._value(topic, schema.values, v, out)
+            self._value(topic, values, v, out)
             out.append(b"]")
         out.append(b"]")
 
@@ -199,39 +219,57 @@ class JsonConverter:
             try:
                 return None, orjson.loads(data)
             except orjson.JSONDecodeError as error:
-                raise RecordError("a message is not JSON", where=topic, cause=str(error)) from None
+                if not data.strip():  # to Jackson nothing is null
+                    return None, None
+                raise _no_json(topic, error) from None
         last = self._last
-        if last is not None and data.startswith(last[0]):
-            return self._payload(topic, data, *last)
+        if last is not None and data.startswith(last.prefix):
+            try:
+                payload = orjson.loads(data[len(last.prefix) : -1])
+            except orjson.JSONDecodeError as error:
+                raise _no_json(topic, error) from None
+            return last.schema, self._fixed(topic, data, payload, last)
         return self._read_new(topic, data)
 
-    def _payload(self, topic: str, data: bytes, prefix: bytes, schema: Schema, fix: Fixer | None) -> tuple[Schema, Any]:
-        try:
-            payload = orjson.loads(data[len(prefix) : -1])
-        except orjson.JSONDecodeError as error:
-            raise RecordError("a message is not JSON", where=topic, cause=str(error)) from None
-        return schema, self._fixed(data, payload, fix)
-
-    def _fixed(self, data: bytes, payload: Any, fix: Fixer | None) -> Any:
-        if fix is None or payload is None:
+    def _fixed(self, topic: str, data: bytes, payload: Any, known: _Known) -> Any:
+        fix = known.fix
+        if payload is None:
+            return self._null_read(topic, known.schema)
+        if fix is None:
             return payload
         try:
-            return fix(payload)
-        except _InexactNumberError:
-            return _exactly(data, fix)
+            try:
+                return fix(payload)
+            except InexactNumberError:
+                return exactly(data, fix)
+        except (TypeError, ValueError, AttributeError) as error:
+            raise RecordError("a payload does not fit its schema", where=topic, cause=type(error).__name__) from None
+
+    def _null_read(self, topic: str, schema: Schema) -> Any:
+        if schema.has_default and schema.default is not None and self.settings.replace_null:
+            return schema.default
+        if not schema.optional:
+            raise RecordError(
+                "a required payload is null", where=topic, cause=f"schema {_name(schema)}",
+                original=f"Invalid null value for required {schema.type.upper()} field",
+            )  # fmt: skip
+        return None
 
     def _read_new(self, topic: str, data: bytes) -> tuple[Schema | None, Any]:
         """A schema that is not the last one: from the cache by its exact text, or parsed."""
         try:
             whole = orjson.loads(data)
         except orjson.JSONDecodeError as error:
-            raise RecordError("a message is not JSON", where=topic, cause=str(error)) from None
+            if data.strip():
+                raise _no_json(topic, error) from None
+            whole = None
         if not isinstance(whole, dict) or whole.keys() != {"schema", "payload"}:
             raise RecordError(
                 "a message has no schema",
                 where=topic,
                 cause='schemas.enable=true needs exactly the members "schema" and "payload"',
                 hint=f"set {'key' if self.is_key else 'value'}.converter.schemas.enable=false",
+                original=_NO_SCHEMA,
             )
         if whole["schema"] is None:
             return None, whole["payload"]
@@ -240,22 +278,125 @@ class JsonConverter:
         if known is None:
             if len(self._parsed) >= self.settings.schemas_cache_size:
                 self._parsed.clear()
-            schema = parse_schema(whole["schema"])
-            known = self._parsed[text] = (schema, fixer(schema))
-        schema, fix = known
-        prefix = b'{"schema":' + text + b',"payload":'
-        if data.startswith(prefix):  # compact, as JsonConverter writes it: the next one needs no parsing
-            self._last = (prefix, schema, fix)
-        return schema, self._fixed(data, whole["payload"], fix)
+            known = self._parsed[text] = _known(parse_schema(whole["schema"]), text, defaults=self.settings.replace_null)
+        if data.startswith(known.prefix):  # compact, as JsonConverter writes it: the next one needs no parsing
+            self._last = known
+        return known.schema, self._fixed(topic, data, whole["payload"], known)
+
+    # ---- reading many: plugins.contracts.RowReader
+
+    def read_many(self, topic: str, data: Sequence[bytes]) -> tuple[Schema | None, Sequence[Any]] | None:
+        """Values of messages that share the schema of the first."""
+        try:
+            known, payloads = self._payloads(topic, data)
+            values = list(map(orjson.loads, payloads))
+            if known is None:
+                return None, values
+            fix = known.fix
+            return known.schema, values if fix is None else [None if v is None else fix(v) for v in values]
+        except _CANNOT_READ_MANY:
+            return None
+
+    def read_rows(self, topic: str, data: Sequence[bytes]) -> Rows | None:
+        """Of an envelope only what a row needs is parsed: `before` and `source` cost half of the whole."""
+        try:
+            known, payloads = self._payloads(topic, data)
+            if not _is_envelope(payloads[0]):
+                rows = list(map(orjson.loads, payloads))
+                if any(type(r) is not dict or (OP in r and SOURCE in r) for r in rows):
+                    return None
+                return Rows(None, rows) if known is None else Rows(None, _mended(rows, known.fix), known.schema)
+            envelopes = list(map(_decode_envelope, payloads))
+            rows = orjson.loads(b"[" + b",".join([e.after for e in envelopes]) + b"]")
+            ops = [e.op for e in envelopes]
+            source = _common_source(envelopes, payloads[0])
+            if known is None:
+                return Rows(ops, rows, None, source)
+            return Rows(ops, _mended(rows, known.fix_row), known.row_schema, source)
+        except _CANNOT_READ_MANY:
+            return None
+
+    def _payloads(self, topic: str, data: Sequence[bytes]) -> tuple[_Known | None, Sequence[bytes]]:
+        """The schema that all share, and the payloads' texts. Raises RecordError when they share none."""
+        if not self.settings.schemas_enable:
+            return None, data
+        if self._last is None or not data[0].startswith(self._last.prefix):
+            self._read_new(topic, data[0])
+        known = self._last
+        if known is None:
+            raise RecordError("a schema's text is not compact")
+        prefix, start = known.prefix, len(known.prefix)
+        if not all(map(bytes.startswith, data, repeat(prefix))):
+            raise RecordError("messages of several schemas")
+        return known, [d[start:-1] for d in data]
 
 
-class _InexactNumberError(Exception):
-    """A Decimal came as a JSON number (decimal.format=NUMERIC), which a float may not hold."""
+class _Known(msgspec.Struct, frozen=True):
+    """A schema that was read, and what its payloads need. `row_schema`: of an envelope's `after`."""
+
+    prefix: bytes
+    schema: Schema
+    fix: Fixer | None
+    row_schema: Schema | None
+    fix_row: Fixer | None
 
 
-def _exactly(data: bytes, fix: Fixer) -> Any:
-    """The payload of a whole message with every fraction as a Decimal; float fields take them as well."""
-    return fix(json.loads(data, parse_float=Decimal)["payload"])
+def _known(schema: Schema, text: bytes, *, defaults: bool) -> _Known:
+    row = schema.field(AFTER)
+    fix_row = None if row is None else fixer(row, defaults=defaults)
+    return _Known(b'{"schema":' + text + b',"payload":', schema, fixer(schema, defaults=defaults), row, fix_row)
+
+
+class _Table(msgspec.Struct, gc=False):
+    schema: str | None = None
+    table: str | None = None
+
+
+class _Envelope(msgspec.Struct, kw_only=True, gc=False):
+    op: str
+    source: _Table | None
+    after: msgspec.Raw = msgspec.Raw(b"null")
+
+
+_decode_envelope = msgspec.json.Decoder(_Envelope).decode
+
+
+def _common_source(envelopes: list[_Envelope], first: bytes) -> dict[str, Any]:
+    """The source block of the first one, which is `first`. Raises ValueError when they are of several tables, as a router
+    may mix them.
+    """
+    table = envelopes[0].source
+    if any(e.source != table for e in envelopes):
+        raise ValueError
+    source: dict[str, Any] | None = orjson.loads(first)[SOURCE]
+    return source or {}
+
+
+def _is_envelope(payload: bytes) -> bool:
+    try:
+        _decode_envelope(payload)
+    except msgspec.DecodeError:
+        return False
+    return True
+
+
+def _mended(rows: list[Any], fix: Fixer | None) -> list[Any]:
+    return rows if fix is None else [None if r is None else fix(r) for r in rows]
+
+
+#: `read` takes the messages one by one then, and names the one at fault.
+def _no_json(topic: str, error: Exception) -> RecordError:
+    return RecordError(
+        "a message is not JSON", where=topic, cause=str(error),
+        original="Converting byte[] to Kafka Connect data failed due to serialization error: ",
+    )  # fmt: skip
+
+
+_NO_SCHEMA = (
+    'JsonConverter with schemas.enable requires "schema" and "payload" fields and may not contain additional fields. '
+    "If you are trying to deserialize plain JSON data, set schemas.enable=false in your converter configuration."
+)
+_CANNOT_READ_MANY = (RecordError, msgspec.DecodeError, ValueError, TypeError, AttributeError, InexactNumberError)
 
 
 def _name(schema: Schema | None) -> str:
@@ -289,17 +430,28 @@ def _quote_utf8(text: bytes) -> bytes:
     return quoted(text.decode())
 
 
+#: Neither escaped nor part of an escape; a text that has it is a rare one.
+_BETWEEN: Final = b"\x7f"
+
+
 def _quote_column(texts: Iterable[bytes]) -> list[bytes]:
-    """_quote_utf8 of many texts, without Python code per text."""
-    return _quoted_column(map(bytes.decode, texts))
+    """_quote_utf8 of many texts."""
+    texts = list(texts)
+    return _quoted_whole(_BETWEEN.join(texts).decode(), len(texts)) or list(map(_quote_utf8, texts))
 
 
 def _quoted_column(values: Iterable[str]) -> list[bytes]:
-    out = list(map(orjson.dumps, values))
-    whole = b"".join(out)
-    if b"\\u00" in whole or not whole.isascii():
-        out = [as_jackson(o) for o in out]
-    return out
+    values = list(values)
+    return _quoted_whole(_BETWEEN.decode().join(values), len(values)) or list(map(quoted, values))
+
+
+def _quoted_whole(whole: str, count: int) -> list[bytes] | None:
+    """So many texts with `_BETWEEN` between them, quoted at once: a call for each takes twenty times as long, most of it for
+    room that it gives back. None when it cannot be told where a text ends.
+    """
+    if not count or whole.count(_BETWEEN.decode()) != count - 1:
+        return None
+    return as_jackson(orjson.dumps(whole)).replace(_BETWEEN, b'"' + _BETWEEN + b'"').split(_BETWEEN)
 
 
 def _int(value: int) -> bytes:
@@ -368,85 +520,11 @@ _WRITERS: dict[str, Writer] = {
     "int8": _int, "int16": _int, "int32": _int, "int64": _int,
     "float32": _float32, "float64": _float64, "boolean": _boolean, "string": quoted, "bytes": _bytes,
 }
+_UNTYPED_WRITERS: dict[type, Writer] = {bool: _boolean, int: _int, float: _float64, str: quoted, bytes: _bytes}
 
-# ---- reading schemas
-
-Fixer = Callable[[Any], Any]
-
-
-def parse_schema(node: dict[str, Any]) -> Schema:
-    """A schema as JsonConverter writes it -> Schema. Raises RecordError."""
-    try:
-        kind = node["type"]
-        kind = _CONNECT_TYPE.get(kind, kind)
-        bare = Schema(
-            type=kind,
-            optional=node.get("optional", False),
-            name=node.get("name"),
-            version=node.get("version"),
-            doc=node.get("doc"),
-            parameters=tuple((node.get("parameters") or {}).items()),
-            fields=tuple(Field(f["field"], parse_schema(f)) for f in node.get("fields", ())),
-            items=parse_schema(node["items"]) if "items" in node else None,
-            keys=parse_schema(node["keys"]) if "keys" in node else None,
-            values=parse_schema(node["values"]) if "values" in node else None,
-        )
-    except (KeyError, TypeError, AttributeError) as error:
-        raise RecordError("a message's schema is malformed", cause=repr(error)) from None
-    default = node.get("default")
-    if default is None:
-        return bare
-    fix = fixer(bare)
-    return bare.replace(default=default if fix is None else fix(default))
-
-
-def fixer(schema: Schema) -> Fixer | None:
-    """What turns a payload as JSON has it into values of `schema`; None when nothing differs.
-
-    Structs are changed in place: they were made for this message alone.
-    """
-    if schema.name == DECIMAL:
-        return _decimal_reader(int(schema.parameter("scale") or 0))
-    if schema.type == "bytes":
-        return a2b_base64
-    if schema.type in ("float32", "float64"):
-        return float
-    if schema.type == "struct":
-        inner = [(f.name, fix) for f in schema.fields if (fix := fixer(f.schema)) is not None]
-        return _struct_fixer(inner) if inner else None
-    if schema.items is not None and (item := fixer(schema.items)) is not None:
-        fix_item = item
-        return lambda values: [None if v is None else fix_item(v) for v in values]
-    if schema.keys is not None and schema.values is not None:
-        return _map_fixer(schema.keys, schema.values)
-    return None
-
-
-def _decimal_reader(scale: int) -> Fixer:
-    def read(value: Any) -> Decimal:
-        if isinstance(value, str):
-            return _EXACT.scaleb(Decimal(int.from_bytes(a2b_base64(value), "big", signed=True)), -scale)
-        if isinstance(value, float):
-            raise _InexactNumberError
-        return _EXACT.scaleb(Decimal(value), 0)
-
-    return read
-
-
-def _struct_fixer(inner: list[tuple[str, Fixer]]) -> Fixer:
-    def fix(payload: dict[str, Any]) -> dict[str, Any]:
-        for name, f in inner:
-            value = payload.get(name)
-            if value is not None:
-                payload[name] = f(value)
-        return payload
-
-    return fix
-
-
-def _map_fixer(keys: Schema, values: Schema) -> Fixer | None:
-    fix_value = fixer(values) or (lambda v: v)
-    if keys.type == "string":
-        return lambda m: {k: None if v is None else fix_value(v) for k, v in m.items()}
-    fix_key = fixer(keys) or (lambda k: k)
-    return lambda pairs: {fix_key(k): None if v is None else fix_value(v) for k, v in pairs}
+#: What values of a schema's type are here; an int is as good a float.
+_PYTHON_TYPES: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(_INTEGERS, (int,)), **dict.fromkeys(("float32", "float64"), (float, int)),
+    "boolean": (bool,), "string": (str,), "bytes": (bytes,), "struct": (dict,), "map": (dict,), "array": (list,),
+}  # fmt: skip
+_DECIMALS = (Decimal,)

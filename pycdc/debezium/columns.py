@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import msgspec
 
 from pycdc.debezium.types import ResolvedColumn, TypeSettings, hashed, masked, resolve, truncated, with_source_type
 from pycdc.model.javaregex import NameFilter, split_list
 from pycdc.model.table import Column, Table
+from pycdc.model.template import Reader
+from pycdc.plugins.contracts import CustomConverter
 
 _MASK = re.compile(r"column\.mask\.with\.(\d+)\.chars")
 _TRUNCATE = re.compile(r"column\.truncate\.to\.(\d+)\.chars")
@@ -48,9 +51,10 @@ class ColumnRules:
         *,
         propagate_columns: NameFilter | None = None,
         propagate_types: NameFilter | None = None,
-        comments: bool = False,
+        custom: Sequence[CustomConverter] = (),
     ) -> None:
         self.types = types
+        self._custom = tuple(custom)
         nothing = NameFilter([])
         rules = [
             *(rules or []),
@@ -58,7 +62,6 @@ class ColumnRules:
             _Rule(propagate_types or nothing, "propagate type"),
         ]
         self._rules = sorted(rules, key=lambda r: _PRECEDENCE.index(r.kind))
-        self._comments = comments
 
     @staticmethod
     def parse(raw: Mapping[str, str]) -> list[_Rule]:
@@ -83,20 +86,32 @@ class ColumnRules:
 
     def resolve(self, table: Table, column: Column) -> ResolvedColumn | None:
         """The column as rows show it. None: its type is unknown and left out."""
-        resolved = resolve(column, self.types)
+        resolved = self._own(table, column) or resolve(column, self.types)
         if resolved is None:
             return None
-        if self._comments and column.comment:
-            resolved = msgspec.structs.replace(resolved, schema=resolved.schema.replace(doc=column.comment))
         name, type_name = f"{table.id}.{column.name}", f"{table.id}.{column.type.name}"
         for rule in self._rules:
             if rule.filter.matches(type_name if rule.kind == "propagate type" else name):
                 return _applied(rule, resolved, column)
         return resolved
 
+    def _own(self, table: Table, column: Column) -> ResolvedColumn | None:
+        """As the first custom converter shows it that wants to."""
+        for converter in self._custom:
+            form = converter.form_of(table, column)
+            if form is not None:
+                reader = Reader(_of_text(form.convert), type_name=column.type.name, column_name=column.name)
+                fallback = form.schema.default if form.schema.has_default else None
+                return ResolvedColumn(form.schema, reader, reader, fallback, None, unavailable_unmarked=True)
+        return None
+
     def resolve_key(self, column: Column) -> ResolvedColumn | None:
         """The column as keys show it: no rule reaches them."""
         return resolve(column, self.types)
+
+
+def _of_text(convert: Callable[[str], Any]) -> Callable[[bytes], Any]:
+    return lambda text: convert(text.decode())
 
 
 def _applied(rule: _Rule, resolved: ResolvedColumn, column: Column) -> ResolvedColumn:

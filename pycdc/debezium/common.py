@@ -55,8 +55,12 @@ _MESSAGE_KEY = struct([("prefix", OPTIONAL_STRING)], name="io.debezium.connector
 _STRING = Reader(read=bytes.decode, form=Form.TEXT, type_name="text")
 _NUMBER = Reader(read=int, form=Form.DIGITS, type_name="int8")
 
-#: How a transaction END counts logical messages: Debezium prints a Java object's name, its id differs each time.
-MESSAGE_COLLECTION = "io.debezium.connector.postgresql.LogicalDecodingMessageMonitor$LogicalDecodingMessageId@0"
+
+def message_collection(number: int) -> str:
+    """What a transaction's END calls a logical message, each for itself: Debezium prints the name of a Java object, whose id
+    differs each time. `number`: the message's place among the events.
+    """
+    return f"io.debezium.connector.postgresql.LogicalDecodingMessageMonitor$LogicalDecodingMessageId@{number:x}"
 
 
 def heartbeat(settings: EventSettings) -> Templates:

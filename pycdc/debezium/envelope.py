@@ -17,7 +17,6 @@ import msgspec
 from pycdc.debezium.columns import ColumnRules
 from pycdc.debezium.filters import Filters
 from pycdc.debezium.keys import KeyRules
-from pycdc.debezium.names import Adjuster, unchanged
 from pycdc.debezium.source import (
     SOURCE_SCHEMA,
     TRANSACTION_SCHEMA,
@@ -40,6 +39,7 @@ from pycdc.model.envelope import (
     TRUNCATE,
     UPDATE,
 )
+from pycdc.model.names import Adjuster, unchanged
 from pycdc.model.record import Header, Record
 from pycdc.model.schema import NO_DEFAULT, OPTIONAL_INT64, STRING, Schema, struct
 from pycdc.model.table import Column, Table
@@ -60,9 +60,9 @@ class EventSettings(msgspec.Struct, kw_only=True):
     tombstones: bool = True
     skipped: frozenset[str] = frozenset("t")
     skip_unchanged: bool = False
+    #: A value that no field can hold ends the task; else it is null.
+    strict: bool = False
     transaction_metadata: bool = False
-    #: Table comments become the schema's doc.
-    comments: bool = False
     adjust_schema: Adjuster = unchanged
     adjust_field: Adjuster = unchanged
     #: Put behind the operation's own headers on every record of a table.
@@ -81,6 +81,15 @@ class _Part(msgspec.Struct, frozen=True):
     captured: bool
 
 
+class Signature(msgspec.Struct, frozen=True):
+    """What templates were made for: kind of change, old image (K, O or none), columns that are unavailable."""
+
+    op: str
+    old: str = ""
+    unavailable: frozenset[int] = frozenset()
+    key_change: bool = False
+
+
 class TableEvents:
     """Schemas and templates of one relation."""
 
@@ -95,7 +104,7 @@ class TableEvents:
         self._refuse_collisions()
         self._key_parts = [by_name[n] for n in settings.keys.columns(table) if n in by_name]
         self._make_schemas()
-        self._cache: dict[object, Templates] = {}
+        self._cache: dict[Signature, Templates] = {}
 
     def _refuse_collisions(self) -> None:
         """Adjusting may make one name of two: one value would take the other's place."""
@@ -134,7 +143,7 @@ class TableEvents:
         topic, adjust = self.name.topic, self.settings.adjust_schema
         value = struct(
             [(p.name, schema(p.resolved)) for p in self._parts],
-            optional=True, name=adjust(f"{topic}.Value"), doc=self.table.comment if self.settings.comments else None,
+            optional=True, name=adjust(f"{topic}.Value"),
         )  # fmt: skip
         return struct(
             [
@@ -146,10 +155,10 @@ class TableEvents:
 
     def _make_key_schema(self, schema: Callable[[_Part], Schema]) -> Schema | None:
         fields = [(p.name, schema(p)) for p in self._key_parts]
-        if not fields:
-            return None
         if self.name.key_field is not None:
             fields.append((self.name.key_field, STRING))
+        if not fields:
+            return None
         return struct(fields, name=self.settings.adjust_schema(f"{self.name.topic}.Key"))
 
     # ---- values
@@ -160,7 +169,9 @@ class TableEvents:
             return column.constant
         if column.always_null:
             return None
-        return Leaf(index, column.snapshot_reader if snapshot else column.reader)
+        # A NULL where none may be: a row of before SET NOT NULL, or of a partition that has less identity than its root.
+        missing = None if column.schema.optional else column.fallback
+        return Leaf(index, column.snapshot_reader if snapshot else column.reader, missing=missing)
 
     def _image(self, base: int, *, snapshot: bool = False, unavailable: frozenset[int] = frozenset()) -> dict[str, Any]:
         """The row struct of texts that begin at `base`."""
@@ -182,13 +193,12 @@ class TableEvents:
         return image
 
     def _key(self, base: int, *, old: str = "", snapshot: bool = False) -> dict[str, Any] | None:
-        """`old` K: only identity columns are known. A key column that the snapshot did not select falls back."""
+        """`old` K: only identity columns are known."""
         if self.key_schema is None:
             return None
         key: dict[str, Any] = {}
         for p in self._key_parts:
-            unknown = (old == "K" and not p.column.identity) or (snapshot and not p.captured)
-            if not unknown:
+            if old != "K" or p.column.identity:
                 key[p.name] = self._leaf(base + p.index, p.plain, snapshot=snapshot)
             else:
                 key[p.name] = None if p.column.nullable else p.plain.fallback
@@ -219,17 +229,36 @@ class TableEvents:
     # ---- templates by signature
 
     @property
+    def key_names(self) -> tuple[str, ...]:
+        """Columns of the record key, in its order; empty without one."""
+        return tuple(p.column.name for p in self._key_parts)
+
+    @property
+    def field_names(self) -> tuple[str, ...]:
+        """The row's fields, as events name them."""
+        return tuple(p.name for p in self._parts)
+
+    @property
+    def captured_columns(self) -> list[tuple[int, str]]:
+        """Place in the row and name of the columns that events show."""
+        return [(p.index, p.column.name) for p in self._parts]
+
+    def places(self, column: str) -> list[int]:
+        """Where a column is in the row; empty when the table has none of that name."""
+        return [i for i, c in enumerate(self.table.columns) if c.name == column]
+
+    @property
     def row_base(self) -> int:
         """Where the system texts begin when there is one image in the row."""
         return self.width
 
     def insert(self) -> Templates:
         """Rows: new, system."""
-        return self._cached(CREATE, lambda: (self._after_record(CREATE, self.width, frozenset()),))
+        return self._cached(Signature(CREATE), lambda: (self._after_record(CREATE, self.width, frozenset()),))
 
     def read(self) -> Templates:
         """Rows: new, system; from a snapshot."""
-        return self._cached(READ, self._read)
+        return self._cached(Signature(READ), self._read)
 
     def _read(self) -> Templates:
         leaf = system_leaf(self.width)
@@ -258,23 +287,25 @@ class TableEvents:
             before = self._image(self.width) if old == "O" else None
             return (self._after_record(UPDATE, self.width * 2 if old else self.width, unavailable, before),)
 
-        return self._cached((UPDATE, old, unavailable), make)
+        return self._cached(Signature(UPDATE, old, unavailable), make)
 
     def key_change(self, old: str, unavailable: frozenset[int]) -> Templates:
-        """Rows: new, old, system. Delete of the old key, tombstone, create of the new one."""
+        """Rows: new, old, system. Delete of the old key, tombstone, create of the new one; each unless it is skipped."""
 
         def make() -> Templates:
             base = self.width * 2
             new_key = Header(HEADER_NEW_KEY, self.key_schema, self._key(0))
             old_key = Header(HEADER_OLD_KEY, self.key_schema, self._key(self.width, old=old))
-            create = self._after_record(CREATE, base, unavailable, None, old_key, second=True)
-            return (*self._deletes(old, self.width, base, new_key), create)
+            deletes = () if DELETE in self.settings.skipped else self._deletes(old, self.width, base, new_key)
+            if CREATE in self.settings.skipped:
+                return deletes
+            return (*deletes, self._after_record(CREATE, base, unavailable, None, old_key, second=bool(deletes)))
 
-        return self._cached(("key change", old, unavailable), make)
+        return self._cached(Signature(UPDATE, old, unavailable, key_change=True), make)
 
     def delete(self, old: str) -> Templates:
         """Rows: old, system."""
-        return self._cached((DELETE, old), lambda: self._deletes(old, 0, self.width))
+        return self._cached(Signature(DELETE, old), lambda: self._deletes(old, 0, self.width))
 
     def _deletes(self, old: str, base: int, system: int, *headers: Header) -> Templates:
         before = self._image(base) if old == "O" else self._identity_image(base)
@@ -282,7 +313,7 @@ class TableEvents:
         delete = self._record(key, self._envelope(DELETE, before, None, system_leaf(system)), *headers)
         if not self.settings.tombstones:
             return (delete,)
-        return (delete, self._record(key, None, *headers))
+        return (delete, self._record(key, None, *headers).replace(follows=delete))
 
     def truncate(self) -> Templates:
         """Rows: system."""
@@ -291,9 +322,18 @@ class TableEvents:
             record = self._record(None, self._envelope(TRUNCATE, None, None, system_leaf(0)))
             return (record.replace(key_schema=None),)
 
-        return self._cached(TRUNCATE, make)
+        return self._cached(Signature(TRUNCATE), make)
 
-    def _cached(self, signature: object, make: Any) -> Templates:
+    def signature(self, templates: Templates) -> Signature | None:
+        """What these templates of ours were made for; None when they are not ours (any more)."""
+        return next((s for s, made in self._cache.items() if made is templates), None)
+
+    def with_unavailable(self, signature: Signature, unavailable: frozenset[int]) -> Templates:
+        """The templates of an update that leaves only these columns unavailable."""
+        make = self.key_change if signature.key_change else self.update
+        return make(signature.old, unavailable)
+
+    def _cached(self, signature: Signature, make: Any) -> Templates:
         known = self._cache.get(signature)
         if known is None:
             if len(self._cache) >= 1024:  # signatures of unavailable columns: 2^n in theory, few in life
@@ -315,5 +355,22 @@ class TableEvents:
         return False
 
     def unchanged(self, new: Row, old_row: Row) -> bool:
-        """Whether no captured column differs (skip.messages.without.change; only with a full old image)."""
-        return all(new[p.index] == old_row[p.index] for p in self._parts)
+        """Whether no field differs (skip.messages.without.change; only with a full old image).
+
+        Fields, not texts: what a mask or a truncation leaves equal is no change.
+        """
+        strict = self.settings.strict
+        return all(new[p.index] == old_row[p.index] or _shown(p, new, strict) == _shown(p, old_row, strict) for p in self._parts)
+
+
+def _shown(part: _Part, row: Row, strict: bool) -> str:
+    """The field's value, comparable as Java compares: 1.5 is not 1.50, NaN is NaN."""
+    column, text = part.resolved, row[part.index]
+    if column.constant is not msgspec.UNSET:
+        return repr(column.constant)
+    if column.always_null or text is None:
+        return repr(None)
+    try:
+        return repr(column.reader.read(text))
+    except Exception:  # it becomes null, or ends the task, when the event is made
+        return repr(text if strict else None)

@@ -28,9 +28,13 @@ class Filters(msgspec.Struct, kw_only=True):
     message_include: NameFilter = _EMPTY
     message_exclude: NameFilter = _EMPTY
     ignore_builtin: bool = True
+    #: signal.data.collection, which is captured whatever the lists say.
+    signal_table: str | None = None
 
     def table(self, schema: str, table: str) -> bool:
         """Whether changes of this table become events."""
+        if self.signal_table is not None and f"{schema}.{table}" == self.signal_table:
+            return True
         if self.ignore_builtin and (_BUILTIN.match(schema) or table == "spatial_ref_sys"):
             return False
         if self.schema_include and not self.schema_include.matches(schema):

@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 import orjson
 
+from pycdc.debezium.windows import incremental_state
 from pycdc.errors import PycdcError
 from pycdc.plugins.contracts import Offset
 
@@ -31,6 +32,8 @@ class SnapshotState(msgspec.Struct):
     system: str
     timeline: int
     tables: list[str] = msgspec.field(default_factory=list)
+    #: Of a blocking snapshot: the tables that were asked for, with a SELECT of their own or null.
+    only: dict[str, str | None] | None = None
 
 
 def position(offset: Offset) -> int | None:
@@ -47,6 +50,16 @@ def position(offset: Offset) -> int | None:
     return None
 
 
+def last_commit(offset: Offset | None) -> int | None:
+    """The commit that lies before the position, for `source.sequence`. None when none was passed since the snapshot.
+
+    An idle offset says lsn_commit too; what it does not say before the first commit is messageType.
+    """
+    if offset is None or not offset.get("lsn_commit") or not offset.get("messageType"):
+        return None
+    return position(offset)
+
+
 def reached(offset: Offset) -> int | None:
     """The highest LSN that the writer of `offset` had seen: a slot beyond it has skipped something."""
     values = [v for k in ("lsn", "lsn_proc", "lsn_commit") if isinstance(v := offset.get(k), int)]
@@ -54,8 +67,12 @@ def reached(offset: Offset) -> int | None:
 
 
 def snapshot_done(offset: Offset) -> bool:
-    """Debezium's rule: `snapshot` absent, or snapshot_completed true (also as text)."""
-    if not offset.get("snapshot"):
+    """Debezium's rule: `snapshot` absent, or snapshot_completed true (also as text).
+
+    A blocking or incremental one that Debezium left is none of the tables' first: streaming goes on.
+    """
+    kind = offset.get("snapshot")
+    if not kind or (str(kind).upper() in ("BLOCKING", "INCREMENTAL") and SNAPSHOT_KEY not in offset):
         return True
     return str(offset.get("snapshot_completed", "false")).lower() == "true"
 
@@ -83,6 +100,13 @@ class OffsetWriter:
         self._transaction: dict[str, Any] = {}
         #: Kept in every offset until the snapshot is done.
         self.snapshot: SnapshotState | None = None
+        #: Kept in every offset while it runs.
+        self.incremental = incremental_state(loaded)
+
+    @property
+    def last_xid(self) -> int | None:
+        """Of the newest transaction passed."""
+        return self._tx_id
 
     def event(self, op: str) -> None:
         """An event of this kind was published."""
@@ -102,6 +126,8 @@ class OffsetWriter:
         offset |= self._transaction
         if self._ts_us is not None:
             offset["ts_usec"] = self._ts_us
+        if self.incremental.running:
+            offset |= self.incremental.to_offset()
         return self._with_snapshot(offset)
 
     def commit(
@@ -113,7 +139,7 @@ class OffsetWriter:
         if counts is not None:
             self._transaction = {"transaction_id": str(xid)}
             self._transaction |= {f"transaction_data_collection_order_{t}": n for t, n in counts.items()}
-        if counts is not None or committed:
+        if counts is not None or committed or self._message_type is None:
             self._message_type = "COMMIT"
         return self.at(lsn)
 
@@ -124,7 +150,10 @@ class OffsetWriter:
 
     def snapshot_end(self, lsn: int) -> Offset:
         """All tables are read. What Debezium leaves until its first streamed event."""
+        blocking = self.snapshot is not None and self.snapshot.only is not None
         self.snapshot = None
+        if blocking:
+            return self.at(lsn)
         offset: Offset = {"last_snapshot_record": True, "lsn": lsn}
         if self._tx_id is not None:
             offset["txId"] = self._tx_id
@@ -136,7 +165,7 @@ class OffsetWriter:
         if self.snapshot is None:
             return offset
         return offset | {
-            "snapshot": "INITIAL",
+            "snapshot": "INITIAL" if self.snapshot.only is None else "BLOCKING",
             "snapshot_completed": False,
             SNAPSHOT_KEY: orjson.dumps(msgspec.to_builtins(self.snapshot)).decode(),
         }

@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 import msgspec
 
-from pycdc.debezium.names import topic_name, unicode_topic_name
 from pycdc.model.javaregex import compile_java, replacement
+from pycdc.model.names import topic_name, unicode_topic_name
 
 STRATEGIES = (
     "io.debezium.schema.SchemaTopicNamingStrategy",
@@ -65,12 +65,12 @@ class Topics:
     def table(self, schema: str, table: str) -> TableTopic:
         """The topic of a table's events."""
         s = self.settings
-        physical = self._clean(self._join(s.prefix, schema if self._with_schema else "", table))
+        physical = self._join(s.prefix, schema if self._with_schema else "", table)
+        topic = clean = self._clean(physical)
         if self._regex is None:
-            return TableTopic(physical)
-        topic = physical
-        if (match := self._regex.fullmatch(physical)) is not None:
-            topic = self._clean(replacement(s.replacement or "")(match)) or physical
+            return TableTopic(topic)
+        if (match := self._regex.fullmatch(clean)) is not None:
+            topic = self._clean(replacement(s.replacement or "")(match)) or clean
         if not s.key_unique:
             return TableTopic(topic)
         value = physical

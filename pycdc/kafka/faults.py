@@ -51,7 +51,7 @@ async def unreachable(bootstrap: str, error: BaseException, client: AIOKafkaClie
 def refused(topic: str, error: BaseException) -> PycdcError:
     """A broker did not take what was sent to `topic`, or does not know it."""
     cause, where = name_of(error), f"topic {topic}"
-    if isinstance(error, kafka.ProducerFenced):
+    if isinstance(error, kafka.ProducerFenced | kafka.InvalidProducerEpoch):
         return ProducerFenced("another producer took over", where=where, cause=cause)
     if isinstance(error, kafka.TopicAuthorizationFailedError | kafka.ClusterAuthorizationFailedError):
         return ServerError(

@@ -11,27 +11,23 @@ import asyncio
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import orjson
-import structlog
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer
 from aiokafka import errors as kafka
 
-from pycdc.errors import PycdcError, ServerError
-from pycdc.kafka.faults import name_of, refused, unreachable
-from pycdc.kafka.murmur2 import partition_for
+from pycdc.errors import ProducerFenced, PycdcError, ServerError
+from pycdc.kafka.clients import started_producer
+from pycdc.kafka.compacted import CompactedTopic
+from pycdc.kafka.faults import refused
 from pycdc.kafka.settings import admin_settings
-from pycdc.kafka.topics import NewTopic, administration, create_topic
-from pycdc.kafka.wire import abandon, client_of, require_extension, topic_settings
+from pycdc.kafka.topics import NewTopic
+from pycdc.kafka.wire import abandon
 from pycdc.plugins.contracts import Offset
 
-log = structlog.get_logger(__name__)
-
-#: Limit for one write or for reading the topic to its end, seconds.
-_LIMIT: Final = 60.0
-#: A write is tried this often, each time with a new producer.
-_ATTEMPTS: Final = 3
+#: Connect's source partition; None and {} can be written by its REST API.
+Partition = Mapping[str, Any] | None
 
 
 class OffsetStore(Protocol):
@@ -45,6 +41,16 @@ class OffsetStore(Protocol):
         """Durable on return; None removes the position."""
 
     async def stop(self) -> None: ...
+
+
+class OffsetTable(OffsetStore, Protocol):
+    """One that can also be looked at and changed by whoever administers connectors."""
+
+    async def put_record(self, key: bytes, offset: Offset | None) -> None:
+        """For a key as it is stored."""
+
+    async def of(self, connector: str) -> list[tuple[bytes, Partition, Offset]]:
+        """Key, partition and position of everything stored for a connector."""
 
 
 def _key(connector: str, partition: Mapping[str, str]) -> bytes:
@@ -86,11 +92,14 @@ class FileOffsetStore:
 
     async def put(self, connector: str, partition: Mapping[str, str], offset: Offset | None) -> None:
         """Durable on return; remembered only then. Raises PycdcError."""
-        key = _key(connector, partition).decode()
+        await self.put_record(_key(connector, partition), offset)
+
+    async def put_record(self, key: bytes, offset: Offset | None) -> None:
+        """The same for a key as it stands in the file."""
         async with self._writing:
-            offsets = {k: v for k, v in self._offsets.items() if k != key}
+            offsets = {k: v for k, v in self._offsets.items() if k != key.decode()}
             if offset is not None:
-                offsets[key] = offset
+                offsets[key.decode()] = offset
             await asyncio.to_thread(self._replace, orjson.dumps(offsets, option=orjson.OPT_INDENT_2))
             self._offsets = offsets
 
@@ -117,98 +126,38 @@ class FileOffsetStore:
             hint="name another file in --offsets-file, or let this user write into its folder",
         )  # fmt: skip
 
+    async def of(self, connector: str) -> list[tuple[bytes, Partition, Offset]]:
+        """Key, partition and position of everything stored for a connector."""
+        return [
+            (key.encode(), named[1], offset) for key, offset in self._offsets.items()
+            if (named := _named(key.encode())) is not None and named[0] == connector
+        ]  # fmt: skip
+
     async def stop(self) -> None:
         """Nothing is open between writes."""
 
 
 class TopicOffsetStore:
-    """offset.storage.topic. Read whole at the start; afterwards we are its only writer for our key."""
+    """offset.storage.topic. Read whole at the start; afterwards we are its only writer for our keys, unless it is followed."""
 
     def __init__(
         self, topic: str, settings: Mapping[str, str], *, partitions: int = 25, replication: int = 3,
-        configs: Mapping[str, str] | None = None,
+        configs: Mapping[str, str] | None = None, follow: bool = False,
     ) -> None:  # fmt: skip
-        """`settings` are Kafka's admin properties; `configs` further settings of the topic, when we create it."""
-        require_extension()
-        self._topic = topic
-        self._settings = dict(settings)
-        self._bootstrap = settings.get("bootstrap.servers", "")
-        self._new = NewTopic(topic, partitions, replication, {**(configs or {}), "cleanup.policy": "compact"})
+        """`settings` are Kafka's admin properties; `configs` further settings of the topic, when we create it.
+
+        `follow`: others write to it too, and what they write is known.
+        """
         self._offsets: dict[bytes, bytes] = {}
-        self._producer: AIOKafkaProducer | None = None
-        self._count = 1
+        self._follow = follow
+        self._settings = dict(settings)
+        self.topic = CompactedTopic(NewTopic(topic, partitions, replication, dict(configs or {})), settings, self._take, holds="positions")
 
     async def start(self) -> None:
         """Create the topic when missing, read it to its end. Raises ServerError."""
-        await create_topic(self._settings, self._new)
-        await self._must_be_compacted()
-        self._producer = await self._connected()
-        try:
-            async with asyncio.timeout(_LIMIT):
-                self._count = len(await self._producer.partitions_for(self._topic))
-                await self._read()
-        except (kafka.KafkaError, TimeoutError) as error:
-            raise self._unread(error) from None
+        await self.topic.start(follow=self._follow)
 
-    async def _must_be_compacted(self) -> None:
-        """Any other policy deletes positions after a while: Connect refuses such a topic as well."""
-        async with administration(self._settings) as admin:
-            found = await topic_settings(client_of(admin), self._topic, ["cleanup.policy"])
-        policy = found.get("cleanup.policy", "compact")
-        if policy != "compact":
-            raise ServerError(
-                "the topic for positions would forget them",
-                where=f"topic {self._topic}",
-                cause=f"cleanup.policy={policy}",
-                hint=f"kafka-configs --alter --entity-type topics --entity-name {self._topic} --add-config cleanup.policy=compact",
-            )
-
-    def _options(self) -> dict[str, object]:
-        options, _ = admin_settings(self._settings)
-        return options
-
-    async def _connected(self) -> AIOKafkaProducer:
-        producer = AIOKafkaProducer(enable_idempotence=True, acks="all", **self._options())
-        try:
-            async with asyncio.timeout(_LIMIT):
-                await producer.start()
-        except (kafka.KafkaError, OSError, TimeoutError) as error:
-            fault = await unreachable(self._bootstrap, error, producer.client)
-            await abandon(producer)
-            raise fault from None
-        except BaseException:
-            await abandon(producer)
-            raise
-        return producer
-
-    async def _read(self) -> None:
-        """To the end as it is now; what an open transaction of Connect's wrote is not a position yet."""
-        consumer = AIOKafkaConsumer(
-            enable_auto_commit=False, auto_offset_reset="earliest", isolation_level="read_committed", **self._options()
-        )
-        await consumer.start()
-        try:
-            parts = [TopicPartition(self._topic, p) for p in range(self._count)]
-            consumer.assign(parts)
-            ends = await consumer.end_offsets(parts)
-            left = set(parts)
-            while left:
-                for records in (await consumer.getmany(timeout_ms=50)).values():
-                    for record in records:
-                        self._take(record.key, record.value)
-                left = {part for part in left if await consumer.position(part) < ends[part]}
-        finally:
-            await consumer.stop()
-
-    def _unread(self, error: BaseException) -> ServerError:
-        return ServerError(
-            "the stored positions cannot be read", where=f"topic {self._topic}", cause=name_of(error),
-            hint=f"check that all its partitions have a leader: kafka-topics --describe --topic {self._topic}", retriable=True,
-        )  # fmt: skip
-
-    def _take(self, key: bytes | None, value: bytes | None) -> None:
-        if key is None:
-            return
+    def _take(self, key: bytes, value: bytes | None) -> None:
         if value is None:
             self._offsets.pop(key, None)
         else:
@@ -216,9 +165,12 @@ class TopicOffsetStore:
 
     async def get(self, connector: str, partition: Mapping[str, str]) -> Offset | None:
         """The position last put or read. Raises ServerError when it is not a JSON object."""
+        if self._follow:
+            await self.topic.read_to_end()
         data = self._offsets.get(_key(connector, partition))
-        if data is None:
-            return None
+        return None if data is None else self._offset(data)
+
+    def _offset(self, data: bytes) -> Offset | None:
         try:
             offset = orjson.loads(data)
         except orjson.JSONDecodeError as error:
@@ -229,47 +181,103 @@ class TopicOffsetStore:
 
     def _not_ours(self, cause: str) -> ServerError:
         return ServerError(
-            "a stored position cannot be understood", where=f"topic {self._topic}", cause=cause,
+            "a stored position cannot be understood", where=f"topic {self.topic.name}", cause=cause,
             hint="it was not written by Kafka Connect or pycdc: remove it with a tombstone to begin anew",
         )  # fmt: skip
 
     async def put(self, connector: str, partition: Mapping[str, str], offset: Offset | None) -> None:
         """Durable on return. Raises ServerError, retriable unless a person must mend it."""
-        key = _key(connector, partition)
+        await self.put_record(_key(connector, partition), offset)
+
+    async def put_record(self, key: bytes, offset: Offset | None) -> None:
+        """The same for a key as it stands in the topic."""
         value = None if offset is None else orjson.dumps(offset)
-        for attempt in range(1, _ATTEMPTS + 1):
-            try:
-                await self._write(key, value)
-                break
-            except (kafka.KafkaError, TimeoutError) as error:
-                fault = self._unwritten(error)
-                await self._forget_producer()
-                if attempt == _ATTEMPTS or not fault.retriable:
-                    raise fault from None
-                log.warning("a position was not stored; trying again with a new producer", cause=fault.cause)
-        self._take(key, value)
+        await self.topic.put(key, value)
+        if self._follow:
+            await self.topic.read_to_end()
+        else:
+            self._take(key, value)
 
-    async def _write(self, key: bytes, value: bytes | None) -> None:
-        """A producer that failed once may be out of sequence for good, so each failure costs it its place."""
-        if self._producer is None:
-            self._producer = await self._connected()
-        async with asyncio.timeout(_LIMIT):
-            await self._producer.send_and_wait(self._topic, value, key, partition=partition_for(key, self._count))
+    async def of(self, connector: str) -> list[tuple[bytes, Partition, Offset]]:
+        """Key, partition and position of everything stored for a connector; only with `follow`. Raises ServerError."""
+        await self.topic.read_to_end()
+        found = []
+        for key, data in self._offsets.items():
+            named = _named(key)
+            offset = self._offset(data) if named is not None and named[0] == connector else None
+            if named is not None and offset is not None:
+                found.append((key, named[1], offset))
+        return found
 
-    def _unwritten(self, error: BaseException) -> PycdcError:
-        fault = refused(self._topic, error)
-        if not isinstance(error, TimeoutError) and not fault.retriable:
-            return fault
-        return ServerError(
-            "a position cannot be stored", where=f"topic {self._topic}", cause=name_of(error),
-            hint="check the brokers; nothing is lost, the slot keeps the changes", retriable=True,
-        )  # fmt: skip
+    async def stop(self) -> None:
+        """Every `put` that returned is durable, so nothing is waited for."""
+        await self.topic.stop()
 
-    async def _forget_producer(self) -> None:
+
+def _named(key: bytes) -> tuple[str, Partition] | None:
+    """Connector and partition; None for a key that is not Connect's."""
+    try:
+        found = orjson.loads(key)
+    except orjson.JSONDecodeError:
+        return None
+    match found:
+        case [str() as name, dict() | None as partition]:
+            return name, partition
+    return None
+
+
+class FencedOffsets:
+    """One task's way to a topic that several workers write: whoever took the task over last is the only one who still can.
+
+    Each position is a transaction under the task's own id. Starting such a producer ends those that have the same id
+    (KIP-98): their next `put` raises ProducerFenced, however long they slept.
+    """
+
+    def __init__(self, store: TopicOffsetStore, settings: Mapping[str, str], transactional_id: str) -> None:
+        """`store` has been started, with `follow`."""
+        self._store = store
+        self._id = transactional_id
+        self._options = admin_settings(settings)[0]
+        self._bootstrap = settings.get("bootstrap.servers", "")
+        self._producer: AIOKafkaProducer | None = None
+
+    async def start(self) -> None:
+        """From here on no other has it. Raises ServerError."""
+        self._producer = await started_producer({**self._options, "transactional_id": self._id}, self._bootstrap, _LIMIT)
+
+    async def get(self, connector: str, partition: Mapping[str, str]) -> Offset | None:
+        """What the former owner stored is there: its open transaction ended when we started."""
+        return await self._store.get(connector, partition)
+
+    async def put(self, connector: str, partition: Mapping[str, str], offset: Offset | None) -> None:
+        """Durable on return. Raises ProducerFenced when another has the task, and ServerError as the store."""
+        key, value = _key(connector, partition), None if offset is None else orjson.dumps(offset)
+        topic = self._store.topic
+        assert self._producer is not None
+        try:
+            async with asyncio.timeout(_LIMIT), self._producer.transaction():
+                sent = await self._producer.send(topic.name, value, key, partition=topic.partition_of(key))
+                # an error of the record itself would not fail the commit
+                await sent
+        except (kafka.KafkaError, TimeoutError) as error:
+            fault = refused(topic.name, error)
+            if isinstance(fault, ProducerFenced):
+                raise ProducerFenced(
+                    "another worker has this task", where=f"connector {connector}", cause=fault.cause, hint="nothing: it goes on there"
+                ) from None
+            raise topic.unwritten(error) from None
+
+    async def confirm(self, connector: str, partition: Mapping[str, str]) -> None:
+        """Raises ProducerFenced when another has the task: what is stored is stored again, which only its owner can."""
+        offset = await self.get(connector, partition)
+        if offset is not None:
+            await self.put(connector, partition, offset)
+
+    async def stop(self) -> None:
         producer, self._producer = self._producer, None
         if producer is not None:
             await abandon(producer)
 
-    async def stop(self) -> None:
-        """Every `put` that returned is durable, so nothing is waited for."""
-        await self._forget_producer()
+
+#: Limit for storing one position, seconds.
+_LIMIT: Final = 60.0

@@ -22,6 +22,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka import errors as kafka
 
 from pycdc.errors import ProduceError, PycdcError, RecordError
+from pycdc.kafka.clients import started_producer
 from pycdc.kafka.faults import name_of, refused, unreachable
 from pycdc.kafka.settings import producer_settings
 from pycdc.kafka.wire import Batch, abandon, require_extension, topic_settings
@@ -128,18 +129,7 @@ class BatchSender:
 
     async def start(self) -> None:
         """Connect. Raises ConnectionLost when no broker answers, ServerError when one refuses us."""
-        producer = AIOKafkaProducer(enable_idempotence=True, acks="all", **self._options)
-        try:
-            async with asyncio.timeout(_ANSWER_LIMIT):
-                await producer.start()
-        except (kafka.KafkaError, OSError, TimeoutError) as error:
-            fault = await unreachable(self._bootstrap, error, producer.client)
-            await abandon(producer)
-            raise fault from None
-        except BaseException:
-            await abandon(producer)
-            raise
-        self._producer = producer
+        self._producer = await started_producer(self._options, self._bootstrap, _ANSWER_LIMIT)
 
     async def stop(self) -> None:
         """Drop what is not acknowledged and close, within seconds; call `flush` before to keep it."""

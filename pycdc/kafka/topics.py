@@ -167,7 +167,7 @@ async def _create(admin: AIOKafkaAdminClient, topic: NewTopic) -> None:
 
 
 def _refusal(topic: NewTopic, error: type[kafka.KafkaError], message: str | None) -> ServerError:
-    name = topic.name
+    name, message = topic.name, message or error.__doc__ or ""
     hints: dict[type[kafka.KafkaError], str] = {
         kafka.TopicAuthorizationFailedError: f"kafka-acls --add --operation Create --topic {name} --allow-principal User:..., "
         f"or let its owner create it: kafka-topics --create --topic {name}",
@@ -182,6 +182,7 @@ def _refusal(topic: NewTopic, error: type[kafka.KafkaError], message: str | None
     return ServerError(
         "a topic cannot be created",
         where=f"topic {name}, {topic.num_partitions} partitions, {topic.replication_factor} replicas",
-        cause=f"{error.__name__}: {message or error.__doc__ or ''}".rstrip(": "),
+        cause=f"{error.__name__}: {message}".rstrip(": "),
         hint=hints.get(error, f"create it by hand: kafka-topics --create --topic {name}"),
+        original=f"Unable to create topic(s) '{name}': {message}",
     )

@@ -2,22 +2,25 @@
 
 `Batch` stands where aiokafka's own BatchBuilder would: appending skips its per-record wrapper (half of the
 cost), and compression happens in `seal`, which may run in a thread, instead of on the event loop. The rest
-closes a producer whose broker is gone, and asks a broker what aiokafka has no method for.
+closes a producer whose broker is gone, spares a consumer an object per record, and asks a broker what
+aiokafka has no method for.
 """
 
 from __future__ import annotations
 
 import asyncio
 import struct
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka import errors as kafka
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.client import AIOKafkaClient
 from aiokafka.codec import gzip_encode, lz4_encode, snappy_encode, zstd_encode
 from aiokafka.conn import create_conn
+from aiokafka.consumer.fetcher import FetchResult
 from aiokafka.protocol.admin import DescribeConfigsRequest
 from aiokafka.record import default_records
 from aiokafka.record.util import calc_crc32c
@@ -182,6 +185,26 @@ async def abandon(producer: AIOKafkaProducer) -> None:
                 future.exception()  # retrieved, or the loop would complain of what is meant
 
 
+def bare_records(consumer: AIOKafkaConsumer) -> None:
+    """From now on `getmany` gives the decoder's own records (offset, timestamp, key, value, headers as attributes)
+    in place of ConsumerRecord, whose making costs as much as all the rest of reading. After `start`.
+    """
+    consumer._fetcher._records = _BareRecords(consumer._fetcher._records)
+
+
+class _BareRecords(OrderedDict[Any, Any]):
+    """Results of fetches by partition, told as they come in to leave their records as they are."""
+
+    def __setitem__(self, part: Any, result: Any) -> None:
+        if isinstance(result, FetchResult):
+            result._partition_records._consumer_record = _itself
+        super().__setitem__(part, result)
+
+
+def _itself(_part: Any, record: Any) -> Any:
+    return record
+
+
 def _no_metadata() -> asyncio.Future[bool]:
     future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
     future.set_result(False)
@@ -191,6 +214,16 @@ def _no_metadata() -> asyncio.Future[bool]:
 def client_of(admin: AIOKafkaAdminClient) -> AIOKafkaClient:
     """The client below an administrator, for questions that it has no method for."""
     return admin._client
+
+
+def rejoin(consumer: AIOKafkaConsumer) -> None:
+    """Ask the group for a new assignment."""
+    consumer._coordinator.request_rejoin()
+
+
+def client_of_consumer(consumer: AIOKafkaConsumer) -> AIOKafkaClient:
+    """The same below a consumer."""
+    return consumer._client
 
 
 async def topic_settings(client: AIOKafkaClient, topic: str, names: list[str]) -> dict[str, str]:

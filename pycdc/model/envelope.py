@@ -20,3 +20,5 @@ HEADER_NEW_KEY: Final = "__debezium.newkey"
 HEADER_OLD_KEY: Final = "__debezium.oldkey"
 #: Names, separated by commas, of columns whose unchanged TOAST value Debezium gives as plain null.
 HEADER_UNAVAILABLE: Final = "pycdc.unavailable"
+#: What Debezium writes for an unchanged TOAST value that is not in the WAL.
+PLACEHOLDER: Final = "__debezium_unavailable_value"

@@ -30,8 +30,11 @@ class Record(msgspec.Struct, kw_only=True):
     headers: tuple[Header, ...] = ()
     partition: int | None = None
     timestamp: int | None = None
-    #: Offset in the Kafka topic, for records that a sink reads; -1 for records of a source.
+    #: What grows with each record that a sink is given: its offset in Kafka's partition; without a broker (`partition`
+    #: None) its position, commit LSN << 64 | index in the transaction. -1 for records on their way into Kafka.
     offset: int = -1
+    #: Of a tombstone: the delete that it was made with.
+    follows: Record | None = None
 
     @property
     def is_tombstone(self) -> bool:

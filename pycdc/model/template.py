@@ -9,7 +9,9 @@ the template instead (docs/architecture.md, "One truth, two orders").
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, NoReturn
 
 import msgspec
@@ -50,11 +52,43 @@ class NeedsValue(Exception):
 class Leaf:
     """Stands where a value will stand. It may be moved, never looked at."""
 
-    __slots__ = ("column", "reader")
+    __slots__ = ("column", "missing", "null", "reader")
 
-    def __init__(self, column: int, reader: Reader) -> None:
+    def __init__(self, column: int, reader: Reader, null: Any = None, missing: Any = None) -> None:
         self.column = column
         self.reader = reader
+        #: What a NULL becomes.
+        self.null = null
+        #: What it becomes when `null` does not say: of a field that may not be null. Plans refuse such a row.
+        self.missing = missing
+
+    def or_default(self, default: Any) -> Leaf:
+        """This leaf, its NULL replaced by `default`."""
+        return self if self.null is not None else Leaf(self.column, self.reader, default)
+
+    def mapped(self, change: Callable[[Any], Any]) -> Leaf:
+        """A leaf whose value is this one's after `change`, which is not called for a NULL.
+
+        Whatever `change` raises comes out as ValueError: in a plan it sends the row to the readable path,
+        where the transform itself meets the value and makes its own error.
+        """
+        read = self.reader.read
+
+        def changed(text: bytes) -> Any:
+            value = read(text)
+            if value is None:
+                raise ValueError("a text without value")
+            try:
+                return change(value)
+            except Exception as error:
+                raise ValueError(str(error)) from error
+
+        reader = Reader(changed, type_name=self.reader.type_name, column_name=self.reader.column_name)
+        leaf = Leaf(self.column, reader, None if self.null is None else change(self.null), self.missing)
+        watched = _MAPPED.get()
+        if watched is not None:
+            watched[:] = [w for w in watched if w is not self] + [leaf]
+        return leaf
 
     def __repr__(self) -> str:
         return f"Leaf({self.column}, {self.reader.column_name}:{self.reader.type_name})"
@@ -67,6 +101,33 @@ class Leaf:
     __getitem__ = __contains__ = __add__ = __format__ = _looked_at
 
 
+_MAPPED: ContextVar[list[Leaf] | None] = ContextVar("mapped leaves", default=None)
+
+
+@contextmanager
+def mapped_leaves() -> Iterator[list[Leaf]]:
+    """Gathers the leaves that `mapped` makes meanwhile, but for those mapped on.
+
+    One that does not come out at the end was dropped: over a template its change, which may fail for some
+    rows, would never be made.
+    """
+    made: list[Leaf] = []
+    token = _MAPPED.set(made)
+    try:
+        yield made
+    finally:
+        _MAPPED.reset(token)
+
+
+def leaves(value: Any) -> Iterator[Leaf]:
+    """Every leaf inside."""
+    if type(value) is Leaf:
+        yield value
+    elif type(value) in (dict, list):
+        for part in value.values() if type(value) is dict else value:
+            yield from leaves(part)
+
+
 #: Called with the leaf, the text and the error; returns the value to use instead, or raises.
 OnError = Callable[[Leaf, bytes, Exception], Any]
 
@@ -76,7 +137,7 @@ def fill_value(value: Any, row: Row, on_error: OnError | None = None) -> Any:
     if type(value) is Leaf:
         text = row[value.column]
         if text is None:
-            return None
+            return value.missing if value.null is None else value.null
         try:
             return value.reader.read(text)
         except Exception as error:
@@ -92,7 +153,9 @@ def fill_value(value: Any, row: Row, on_error: OnError | None = None) -> Any:
 
 def fill(template: Record, row: Row, on_error: OnError | None = None) -> Record:
     """The record that `template` and `row` stand for."""
+    follows = template.follows
     return template.replace(
+        follows=None if follows is None else fill(follows, row, on_error),
         key=fill_value(template.key, row, on_error),
         value=fill_value(template.value, row, on_error),
         headers=tuple(

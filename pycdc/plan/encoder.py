@@ -8,20 +8,17 @@ which is the one place where error texts are made: LSN, table, column and type, 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import repeat
+from itertools import groupby, repeat
 from typing import Any
 
 import msgspec
 
 from pycdc.errors import PycdcError, RecordError
 from pycdc.model.record import Record
-from pycdc.model.template import Leaf, NeedsValue, Row, fill
+from pycdc.model.template import Leaf, NeedsValue, Row, fill, leaves, mapped_leaves
 from pycdc.plan.chain import Chain
 from pycdc.plan.compiled import Format, Texts
-from pycdc.plugins.contracts import Converter, Piece, Run
-
-#: Names and values of one record's headers.
-Headers = list[tuple[str, bytes | None]]
+from pycdc.plugins.contracts import Cell, Converter, HeaderReader, Headers, Piece, Run
 
 _MAX_PLANS = 4096  # templates kept; a database with more live relations re-makes plans, it does not grow
 
@@ -45,6 +42,8 @@ class Outcome(msgspec.Struct):
     readable_rows: int = 0
     mismatches: int = 0
     dropped: int = 0
+    #: Records that could not be made and were left out.
+    refused: int = 0
 
 
 class _Plan(msgspec.Struct):
@@ -83,11 +82,15 @@ class Encoder:
         chain: Chain | None = None,
         *,
         unrepresentable: Unrepresentable = refuse,
+        tolerate: Callable[[RecordError], bool] = lambda _error: False,
         report: Callable[[str, str], None] = lambda _event, _detail: None,
     ) -> None:
         self.key, self.value, self.header = key, value, header
+        self._header_reader = value if isinstance(value, HeaderReader) and value.reads_headers else None
         self.chain = chain or Chain()
         self.unrepresentable = unrepresentable
+        #: Asked about a record that cannot be made: True leaves it out.
+        self.tolerate = tolerate
         self.report = report
         self.outcome = Outcome()
         self._plans: dict[int, tuple[Record, _Plan | None]] = {}
@@ -96,7 +99,9 @@ class Encoder:
         """The records of `run`. With several templates the records of one row stand together."""
         if len(run.templates) == 1:
             return self._encode_one(run.templates[0], run)
-        parts = [self._encode_one(t, run) for t in run.templates]
+        parts = [part for t in run.templates if (part := self._encode_one(t, run))]
+        if len(parts) < 2:  # the chain dropped the others for every row, as unwrap does with tombstones
+            return parts[0] if parts else []
         if all(len(p) == 1 and len(p[0].values) == len(run.rows) for p in parts):
             wholes = [p[0] for p in parts]
             if len({(w.topic, w.partition) for w in wholes}) == 1:
@@ -142,12 +147,19 @@ class Encoder:
 
     def _compile(self, template: Record) -> _Plan | None:
         """None: the readable path. Errors of transforms and converters surface there, with a row."""
-        if not self.chain.moves_only:
+        if not self.chain.moves_only or self._header_reader is not None:
             return None
         try:
-            record = self.chain.apply(template)
+            with mapped_leaves() as mapped:
+                record = self.chain.apply(template)
+            parts = () if record is None else (record.key, record.value, *(h.value for h in record.headers))
+            written = {id(leaf) for part in parts for leaf in leaves(part)}
+            if any(id(leaf) not in written for leaf in mapped):
+                return None  # a change that may fail belongs to a field that is dropped
             if record is None:
                 return _Plan("", None, None, None, (), [], dropped=True)
+            if record.timestamp is not None:
+                return None  # a plan writes the producer's time
             headers = tuple((h.key, self._format(self.header, record.topic, h.schema, h.value)) for h in record.headers)
             plan = _Plan(
                 record.topic,
@@ -163,8 +175,21 @@ class Encoder:
         return plan
 
     def _format(self, converter: Converter, topic: str, schema: Any, value: Any) -> Format | None:
+        """Raises NeedsValue when a transform put a default for a leaf's NULL and the converter would not."""
         pieces: list[Piece] = []
-        return Format(pieces) if converter.write(topic, schema, value, pieces) else None
+        written = converter.write(topic, schema, value, pieces)
+        if any(leaf.null is not None for leaf in leaves(value)):
+            nulls, defaults = (self._shape(converter, topic, schema, _settled(value, use)) for use in (False, True))
+            if nulls != defaults:
+                raise NeedsValue("a null of a field with a default")
+        return Format(pieces) if written else None
+
+    def _shape(self, converter: Converter, topic: str, schema: Any, value: Any) -> list[bytes | int] | None:
+        """What is written, each cell by its column."""
+        pieces: list[Piece] = []
+        if not converter.write(topic, schema, value, pieces):
+            return None
+        return [p.column if isinstance(p, Cell) else p for p in pieces]
 
     def _prove(self, template: Record, plan: _Plan, run: Run) -> bool:
         """The first row of a plan goes both ways; a difference makes the template readable for good."""
@@ -206,27 +231,48 @@ class Encoder:
             self.outcome.nulls_made += 1
             return value
 
-        record = self.chain.apply(fill(template, row, on_error))
-        if record is None:
-            return None
         try:
+            record = self.chain.apply(fill(template, row, on_error))
+            if record is None:
+                return None
+            headers = [(h.key, self._bytes(self.header, record.topic, h.schema, h.value)) for h in record.headers]
             return Encoded(
                 record.topic,
                 record.partition,
                 [self._bytes(self.key, record.topic, record.key_schema, record.key)],
-                [self._bytes(self.value, record.topic, record.value_schema, record.value)],
-                [[(h.key, self._bytes(self.header, record.topic, h.schema, h.value)) for h in record.headers]],
+                [self._value_bytes(record, headers)],
+                [headers],
                 None if record.timestamp is None else [record.timestamp],
             )
         except RecordError as error:
             error.where = where
-            raise
+            if not self.tolerate(error):
+                raise
+            self.outcome.refused += 1
+            return None
+
+    def _value_bytes(self, record: Record, headers: Headers) -> bytes | None:
+        if self._header_reader is None:
+            return self._bytes(self.value, record.topic, record.value_schema, record.value)
+        pieces: list[Piece] = []
+        if not self._header_reader.write_with_headers(record.topic, headers, record.value_schema, record.value, pieces):
+            return None
+        return b"".join(p for p in pieces if isinstance(p, bytes))
 
     def _bytes(self, converter: Converter, topic: str, schema: Any, value: Any) -> bytes | None:
         pieces: list[Piece] = []
         if not converter.write(topic, schema, value, pieces):
             return None
         return b"".join(p for p in pieces if isinstance(p, bytes))
+
+
+def _settled(value: Any, use: bool) -> Any:
+    """`value` with those leaves NULL: None, or with `use` their defaults."""
+    if type(value) is Leaf and value.null is not None:
+        return value.null if use else None
+    if type(value) is dict:
+        return {k: _settled(v, use) for k, v in value.items()}
+    return [_settled(v, use) for v in value] if type(value) is list else value
 
 
 def _where(run: Run, row: Row) -> str:
@@ -280,14 +326,15 @@ def _interleaved(parts: list[Encoded]) -> Encoded:
 
 
 def _joined(records: list[Encoded]) -> list[Encoded]:
-    """Neighbours of the same topic and partition become one."""
-    out: list[Encoded] = []
-    for r in records:
-        last = out[-1] if out else None
-        if last is not None and (last.topic, last.partition) == (r.topic, r.partition) and not (last.timestamps or r.timestamps):
-            last.keys = [*last.keys, *r.keys]
-            last.values = [*last.values, *r.values]
-            last.headers = [*last.headers, *r.headers]
-        else:
-            out.append(r)
+    """Neighbours of the same topic and partition become one; those with a time of their own stay apart from others."""
+    out = []
+    for (topic, partition, stamped), group in groupby(records, lambda r: (r.topic, r.partition, r.timestamps is not None)):
+        same = list(group)
+        out.append(
+            Encoded(
+                topic, partition,
+                [k for r in same for k in r.keys], [v for r in same for v in r.values], [h for r in same for h in r.headers],
+                [t for r in same for t in r.timestamps or ()] if stamped else None,
+            )
+        )  # fmt: skip
     return out

@@ -26,22 +26,12 @@ from pycdc.config.worker import (
 from pycdc.errors import ConfigError, Fault
 from pycdc.model.record import Record
 from pycdc.plugins import registry
-from pycdc.plugins.contracts import Converter, Sink, Source, Transform
+from pycdc.plugins.contracts import Converter, Delegating, Link, Sink, Source
 from pycdc.plugins.legacy import modernize
 
 _CONVERTERS = ("key.converter", "value.converter", "header.converter")
 #: What stands beside a transform's own options.
 _STEP_KEYS = ("type", "predicate", "negate", "plugin.version")
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One transform of the chain; `predicate` None = always, `negate` = where the predicate says no."""
-
-    name: str
-    transform: Transform
-    predicate: Callable[[Record], bool] | None = None
-    negate: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +55,8 @@ class Plan:
     name: str
     #: `connector.class`, written out.
     connector_class: str
+    #: Converters' and transforms' classes, written out, by key: key.converter, transforms.<alias>.
+    classes: Mapping[str, str]
     settings: ConfigDef = field(repr=False)
     #: Connect's own keys of the connector, and the worker's.
     connector: ConnectorConfig = field(repr=False)
@@ -72,7 +64,7 @@ class Plan:
     key_converter: Converter
     value_converter: Converter
     header_converter: Converter
-    transforms: tuple[Step, ...]
+    transforms: tuple[Link, ...]
     producer: Mapping[str, str] = field(repr=False)
     consumer: Mapping[str, str] = field(repr=False)
     admin: Mapping[str, str] = field(repr=False)
@@ -102,6 +94,7 @@ class SinkPlan(Plan):
     """A sink connector, ready to be opened."""
 
     make_sink: Callable[[], Sink]
+    connector: SinkConnectorConfig = field(repr=False)
     topics: tuple[str, ...]
     topics_regex: str | None
 
@@ -179,6 +172,8 @@ class _Join:
         self.texts = dict(self.resolution.texts)
         self.faults: list[Fault] = list(self.resolution.faults)
         self.warnings: list[str] = []
+        #: Those among them about keys that nothing reads: beside a fault, a mistyped key is often its cause.
+        self.unread: list[str] = []
         self._known: set[str] = set()
         self._prefixes: list[str] = []
         #: Today's key -> the old name under which it was written.
@@ -191,6 +186,7 @@ class _Join:
         if self._plugin is not None:
             definition = config_of(self._plugin, self.class_name)
             self.settings = self._parse(definition)
+        self.classes: dict[str, str] = {}
         self.converters = {name: self._converter(name) for name in _CONVERTERS}
         self.predicates = dict(self._predicates())
         self.steps = tuple(self._steps())
@@ -232,10 +228,11 @@ class _Join:
         if self.faults:
             faults = tuple(dict.fromkeys(self._shown(f) for f in self.faults))
             name = self.layered.raw.get("name", "")
-            raise ConfigError(f"The configuration of the {self.kind} connector{name and ' '}{name} is wrong.", faults=faults)
+            raise ConfigError(f"The configuration of the {self.kind} connector{name and ' '}{name} is wrong.", faults=faults, hint="; ".join(self.unread))
         return {
             "name": self.connector.name,
             "connector_class": self.class_name,
+            "classes": self.classes,
             "settings": self.settings,
             "connector": self.connector,
             "worker": self.worker,
@@ -279,7 +276,7 @@ class _Join:
             if p.ignored and p.name in texts and self._is_told(prefix + p.name, settings, p):
                 self.warnings.append(f"{prefix}{p.name} has no effect: {p.ignored}")
         self._known.update(prefix + k for k in extra)
-        self._prefixes.extend(prefix + k for k in definition.prefixes)
+        self._prefixes.extend(prefix + k for k in (*definition.prefixes, *settings.named_prefixes()))
         if not faults:
             self.warnings.extend(f"{prefix.rstrip('.')}: {w}" if prefix else w for w in settings.warnings())
         return settings
@@ -349,13 +346,23 @@ class _Join:
         plugin = self._load(registry.CONVERTER, key, name)
         if plugin is None:
             return None
+        self.classes[key] = registry.canonical(registry.CONVERTER, name)
         self._drop_other_layers_options(key)
-        known = len(self.faults)
-        settings = self._parse(plugin.config, key + ".", ("plugin.version",))
+        made = self._made(plugin, key, ("plugin.version",), is_key=key == "key.converter")
         self._tell_options_without_class(key)
-        made: Converter | None = None
-        if len(self.faults) == known:
-            made = plugin(settings, is_key=key == "key.converter")
+        return made
+
+    def _made(self, plugin: type[Any], key: str, beside: tuple[str, ...], *, is_key: bool) -> Converter | None:
+        """A converter of the options below `key`, with the one that it leaves some values to; None when those are wrong."""
+        known = len(self.faults)
+        settings: Any = self._parse(plugin.config, key + ".", beside)
+        if len(self.faults) > known:
+            return None
+        made: Converter = plugin(settings, is_key=is_key)
+        if isinstance(made, Delegating) and settings.delegate is not None:
+            option = f"{key}.{type(settings).delegate.name}"
+            other = self._load(registry.CONVERTER, option, settings.delegate)
+            made.delegate = None if other is None else self._made(other, option, (), is_key=is_key)
         return made
 
     def _drop_other_layers_options(self, key: str) -> None:
@@ -379,7 +386,7 @@ class _Join:
         for alias in self.connector.predicates:
             yield alias, getattr(self._named(registry.PREDICATE, f"predicates.{alias}.", ("type", "plugin.version")), "test", None)
 
-    def _steps(self) -> Iterator[Step]:
+    def _steps(self) -> Iterator[Link]:
         for alias in dict.fromkeys(self.connector.transforms):
             prefix = f"transforms.{alias}."
             transform = self._named(registry.TRANSFORM, prefix, _STEP_KEYS)
@@ -391,7 +398,7 @@ class _Join:
             if negate not in ("true", "false"):
                 self.faults.append(Fault(prefix + "negate", "must be true or false", negate))
             if transform is not None:
-                yield Step(alias, transform, self.predicates.get(predicate or ""), negate == "true")
+                yield Link(transform, self.predicates.get(predicate or ""), negate == "true", alias)
 
     def _named(self, kind: registry.Kind, prefix: str, extra: tuple[str, ...]) -> Any:
         """The instance that stands under `transforms.<alias>.` or `predicates.<alias>.`; None with a fault."""
@@ -399,9 +406,10 @@ class _Join:
         if name is None:
             self.faults.append(Fault(prefix + "type", f"is required: the {kind}'s class"))
         plugin = None if name is None else self._load(kind, prefix + "type", name)
-        if plugin is None:
+        if plugin is None or name is None:
             self._prefixes.append(prefix)
             return None
+        self.classes[prefix.rstrip(".")] = registry.canonical(kind, name)
         known = len(self.faults)
         settings = self._parse(plugin.config, prefix, extra)
         return plugin(settings) if len(self.faults) == known else None
@@ -430,7 +438,8 @@ class _Join:
             nearest = registry.nearest_name(key, self._known)
             origin = self.layered.origin(key)
             suggestion = f"; did you mean {nearest}?" if nearest else ""
-            self.warnings.append(f"{key} is not a key that anything here reads{suggestion}" + (f" (from {origin})" if origin else ""))
+            self.unread.append(f"{key} is not a key that anything here reads{suggestion}" + (f" (from {origin})" if origin else ""))
+        self.warnings += self.unread
 
 
 def _masked(text: str) -> str:

@@ -1,15 +1,17 @@
 """Class names -> classes, imported when they are used.
 
 A connector, converter, transform or predicate is found by its original's full name, by that name's last
-part where it is unique (as Connect's plugin aliases), by a short native name, or through an entry point of
-the groups `pycdc.connectors`, `.converters`, `.transforms` and `.predicates`. Nothing is imported to list
-names: start-up pays only for what the configuration names.
+part where it is unique, with or without `Connector` or `Converter` behind it (as Connect's plugin aliases), by a
+short native name, or through an entry point of the groups `pycdc.connectors`, `.converters`, `.transforms`,
+`.predicates` and `.custom_converters`, or as `module:Class`. Nothing is imported to list names: start-up pays only
+for what the configuration names.
 """
 
 from __future__ import annotations
 
 import difflib
 import importlib
+import re
 from collections.abc import Iterable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final
@@ -20,10 +22,25 @@ SINK: Final = "sink"
 CONVERTER: Final = "converter"
 TRANSFORM: Final = "transform"
 PREDICATE: Final = "predicate"
+CUSTOM: Final = "custom converter"
 
 _POSTGRES = "pycdc.sources.postgres:PostgresSource"
 _POSTGRES_SINK = "pycdc.sinks.postgres:PostgresSink"
 _CLICKHOUSE_SINK = "pycdc.sinks.clickhouse:ClickHouseSink"
+_STARROCKS_SINK = "pycdc.sinks.starrocks:StarRocksSink"
+
+_KAFKA = "org.apache.kafka.connect.transforms"
+
+
+def _sided(*names: str) -> dict[str, str]:
+    """Transforms with a form for keys and one for values."""
+    module = {name: re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower() for name in names}
+    return {
+        f"{_KAFKA}.{name}${side}": f"pycdc.transforms.{module[name]}:{name}{side if side == 'Key' else ''}"
+        for name in names
+        for side in ("Key", "Value")
+    }
+
 
 TABLE: Final[Mapping[Kind, Mapping[str, str]]] = {
     SOURCE: {
@@ -32,52 +49,65 @@ TABLE: Final[Mapping[Kind, Mapping[str, str]]] = {
     },
     SINK: {
         "io.confluent.connect.jdbc.JdbcSinkConnector": _POSTGRES_SINK,
+        "io.aiven.connect.jdbc.JdbcSinkConnector": _POSTGRES_SINK,
         "io.debezium.connector.jdbc.JdbcSinkConnector": _POSTGRES_SINK,
         "jdbc-sink": _POSTGRES_SINK,
         "com.clickhouse.kafka.connect.ClickHouseSinkConnector": _CLICKHOUSE_SINK,
         "clickhouse": _CLICKHOUSE_SINK,
+        "com.starrocks.connector.kafka.StarRocksSinkConnector": _STARROCKS_SINK,
+        "io.pycdc.starrocks.StarRocksSink": _STARROCKS_SINK,
+        "starrocks": _STARROCKS_SINK,
     },
     CONVERTER: {
         "org.apache.kafka.connect.json.JsonConverter": "pycdc.converters.json:JsonConverter",
         "org.apache.kafka.connect.storage.StringConverter": "pycdc.converters.string:StringConverter",
+        "io.debezium.converters.BinaryDataConverter": "pycdc.converters.bytes:BinaryDataConverter",
+        "io.debezium.converters.ByteArrayConverter": "pycdc.converters.bytes:BinaryDataConverter",
+        "io.debezium.converters.CloudEventsConverter": "pycdc.converters.cloud_events:CloudEventsConverter",
+        "org.apache.kafka.connect.converters.ShortConverter": "pycdc.converters.numbers:ShortConverter",
+        "org.apache.kafka.connect.converters.IntegerConverter": "pycdc.converters.numbers:IntegerConverter",
+        "org.apache.kafka.connect.converters.LongConverter": "pycdc.converters.numbers:LongConverter",
+        "org.apache.kafka.connect.converters.FloatConverter": "pycdc.converters.numbers:FloatConverter",
+        "org.apache.kafka.connect.converters.DoubleConverter": "pycdc.converters.numbers:DoubleConverter",
+        "org.apache.kafka.connect.converters.BooleanConverter": "pycdc.converters.numbers:BooleanConverter",
         "org.apache.kafka.connect.storage.SimpleHeaderConverter": "pycdc.converters.simple_header:SimpleHeaderConverter",
         "org.apache.kafka.connect.converters.ByteArrayConverter": "pycdc.converters.bytes:ByteArrayConverter",
         "io.confluent.connect.avro.AvroConverter": "pycdc.converters.avro:AvroConverter",
     },
     TRANSFORM: {
-        "org.apache.kafka.connect.transforms.RegexRouter": "pycdc.transforms.regex_router:RegexRouter",
+        **_sided("Cast", "ExtractField", "Flatten", "HeaderFrom", "HoistField", "InsertField", "MaskField", "ReplaceField",
+                 "SetSchemaMetadata", "TimestampConverter"),
+        **{
+            f"{_KAFKA}.{name}": f"pycdc.transforms.{module}:{name}"
+            for name, module in {
+                "DropHeaders": "drop_headers", "Filter": "filter", "InsertHeader": "insert_header",
+                "RegexRouter": "regex_router", "TimestampRouter": "timestamp_router", "ValueToKey": "value_to_key",
+            }.items()
+        },
+        **{
+            f"io.debezium.transforms.{name}": f"pycdc.transforms.{module}:{name.rpartition('.')[2]}"
+            for name, module in {
+                "ExtractNewRecordState": "extract_new_record_state", "ExtractChangedRecordState": "extract_changed_record_state",
+                "ByLogicalTableRouter": "by_logical_table_router", "HeaderToValue": "header_to_value",
+                "TimezoneConverter": "timezone_converter", "partitions.PartitionRouting": "partition_routing",
+                "outbox.EventRouter": "event_router", "Filter": "scripted", "ContentBasedRouter": "scripted",
+            }.items()
+        },
+        "com.starrocks.connector.kafka.transforms.AddOpFieldForDebeziumRecord": "pycdc.transforms.add_op_field:AddOpFieldForDebeziumRecord",
     },
-    PREDICATE: {},
-}
+    CUSTOM: {},
+    PREDICATE: {
+        f"{_KAFKA}.predicates.{name}": f"pycdc.transforms.predicates:{name}"
+        for name in ("HasHeaderKey", "RecordIsTombstone", "TopicNameMatches")
+    },
+}  # fmt: skip
 
 #: Names that the original has and a later release of pycdc will have.
 LATER: Final[Mapping[str, Kind]] = {
-    "io.debezium.transforms.ExtractNewRecordState": TRANSFORM,
     "io.confluent.connect.jdbc.JdbcSourceConnector": SOURCE,
     "jdbc-source": SOURCE,
-    "com.starrocks.connector.kafka.StarRocksSinkConnector": SINK,
-    "starrocks": SINK,
     "io.confluent.connect.protobuf.ProtobufConverter": CONVERTER,
     "io.confluent.connect.json.JsonSchemaConverter": CONVERTER,
-    "io.debezium.transforms.outbox.EventRouter": TRANSFORM,
-    "io.debezium.transforms.ByLogicalTableRouter": TRANSFORM,
-    "io.debezium.transforms.ContentBasedRouter": TRANSFORM,
-    "io.debezium.transforms.Filter": TRANSFORM,
-    "io.debezium.transforms.partitions.PartitionRouting": TRANSFORM,
-    **{
-        f"org.apache.kafka.connect.transforms.{name}{side}": TRANSFORM
-        for name in ("Cast", "ExtractField", "Flatten", "HeaderFrom", "HoistField", "InsertField", "MaskField",
-                     "ReplaceField", "SetSchemaMetadata", "TimestampConverter")
-        for side in ("$Key", "$Value")
-    },
-    **{
-        f"org.apache.kafka.connect.transforms.{name}": TRANSFORM
-        for name in ("DropHeaders", "Filter", "InsertHeader", "TimestampRouter", "ValueToKey")
-    },
-    **{
-        f"org.apache.kafka.connect.transforms.predicates.{name}": PREDICATE
-        for name in ("HasHeaderKey", "RecordIsTombstone", "TopicNameMatches")
-    },
 }  # fmt: skip
 
 _GROUPS: Final = {
@@ -86,7 +116,11 @@ _GROUPS: Final = {
     CONVERTER: "pycdc.converters",
     TRANSFORM: "pycdc.transforms",
     PREDICATE: "pycdc.predicates",
+    CUSTOM: "pycdc.custom_converters",
 }
+
+#: What Connect lets a short name leave out.
+ENDING: Final = {SOURCE: "Connector", SINK: "Connector", CONVERTER: "Converter"}
 
 #: A method that tells connectors of one group apart.
 _METHOD: Final = {SOURCE: "read", SINK: "put"}
@@ -110,6 +144,8 @@ def load(kind: Kind, name: str) -> type[Any]:
     for point in _points(kind):
         if point.name == full:
             return _loaded(point, kind)
+    if re.fullmatch(r"[\w.]+:\w+", full):
+        return _loaded(EntryPoint(full, full, _GROUPS[kind]), kind)
     raise UnknownClass(_unknown(kind, full))
 
 
@@ -118,7 +154,11 @@ def canonical(kind: Kind, name: str) -> str:
     name = name.strip()
     if name in TABLE[kind]:
         return name
-    full = [known for known in TABLE[kind] if "." in known and known.rpartition(".")[2] == name]
+    others = [p.name for p in _points(kind)]
+    if name in others:
+        return name
+    meant = (name, f"{name}{ENDING.get(kind, '')}")
+    full = [known for known in (*TABLE[kind], *others) if "." in known and known.rpartition(".")[2] in meant]
     if len(full) > 1:
         raise UnknownClass(f"may mean {' or '.join(full)}: write the full name")
     return full[0] if full else name
@@ -149,6 +189,8 @@ def _unknown(kind: Kind, name: str) -> str:
         if kind in (SOURCE, SINK) and other != kind and _is(other, name):
             return f"is a {other} connector: start it with `pycdc {other}`"
     later = [full for full, k in LATER.items() if k == kind and name in (full, full.rpartition(".")[2])]
+    if kind == CUSTOM:
+        return "is no Python class: give module:Class, or the name of an entry point of pycdc.custom_converters (docs/custom-converters.md)"
     names = available(kind)
     listed = f"available: {', '.join(names) if names else 'none'}"
     if later:

@@ -28,10 +28,21 @@ class TableName(NamedTuple):
 
 
 class Catalog:
-    """Reads through `conn`, which may be inside a snapshot's transaction."""
+    """Reads through `conn`, which may be inside a snapshot's transaction.
 
-    def __init__(self, conn: psycopg.AsyncConnection) -> None:
+    `labels` remembers each enum's labels as they were when they were read first: one that grows keeps its schema
+    until the connection is made again, as in Debezium.
+    """
+
+    def __init__(self, conn: psycopg.AsyncConnection, labels: dict[int, list[str]] | None = None) -> None:
         self._conn = conn
+        self._labels = labels
+
+    async def remember_enums(self) -> None:
+        """Read the labels of all enums that there are."""
+        assert self._labels is not None
+        query: LiteralString = "SELECT enumtypid::int8, array_agg(enumlabel::text ORDER BY enumsortorder) FROM pg_catalog.pg_enum GROUP BY 1"
+        self._labels.update(dict(await self._rows(query, ())))
 
     async def server_version(self) -> int:
         """As server_version_num: 150004 is 15.4."""
@@ -56,9 +67,18 @@ class Catalog:
             indexes_of[row[0]].append(_IndexRow(*row[1:]))
         return {r[0]: _table(r, columns_of[r[0]], indexes_of[r[0]], types) for r in relations}
 
+    async def row_estimates(self, oids: Sequence[int]) -> dict[int, int]:
+        """Rows of these tables as the planner counts them; -1 where it has not looked yet."""
+        query: LiteralString = "SELECT oid::int8, reltuples::int8 FROM pg_catalog.pg_class WHERE oid = ANY(%s::oid[])"
+        return dict(await self._rows(query, (list(oids),)))
+
     async def types(self, oids: Iterable[int]) -> dict[int, TypeInfo]:
         """The types with these OIDs, with their elements and bases; unknown ones are missing."""
         rows = {row[0]: row for row in await self._rows(_TYPES, (list(oids),))}
+        if self._labels is not None:
+            for oid, row in rows.items():
+                if row[_LABELS]:
+                    rows[oid] = (*row[:_LABELS], self._labels.setdefault(oid, row[_LABELS]))
         built: dict[int, TypeInfo] = {}
         for oid in rows:
             _type(oid, rows, built)
@@ -69,6 +89,10 @@ class Catalog:
             return await (await self._conn.execute(query, parameters)).fetchall()
         except psycopg.Error as error:
             raise translate(error, None, "cannot read the catalog") from None
+
+
+#: Where _TYPES has an enum's labels.
+_LABELS: Final = 8
 
 
 class _IndexRow(NamedTuple):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Final
 
 import psycopg
@@ -60,7 +60,7 @@ async def copy_rows(
     batch_rows: int = 2000,
     batch_bytes: int = 1 << 20,
     settings: ConnectionSettings | None = None,
-) -> AsyncIterator[list[list[bytes | None]]]:
+) -> AsyncGenerator[list[list[bytes | None]], None]:
     """Batches of the rows of `query`, at least one row each, closed when either limit is reached.
 
     `conn` must not be used for anything else until the iterator has ended; close it (`aclose`) to leave

@@ -67,15 +67,29 @@ async def publication_info(conn: psycopg.AsyncConnection, name: str) -> Publicat
     )
 
 
-async def published_tables(conn: psycopg.AsyncConnection, name: str) -> frozenset[tuple[str, str]]:
-    """(schema, name) of every table whose changes the publication sends, partitions and schemas resolved."""
+#: A partition is published with its root, and a root by any of its partitions.
+_UNPUBLISHED = """
+    WITH published AS (SELECT relid FROM pg_catalog.pg_get_publication_tables(%s))
+    SELECT t.oid FROM unnest(%s::oid[]) AS t(oid) WHERE NOT EXISTS (
+        SELECT 1 FROM published p WHERE p.relid = t.oid OR p.relid IN (SELECT relid FROM pg_catalog.pg_partition_ancestors(t.oid))
+            OR t.oid IN (SELECT relid FROM pg_catalog.pg_partition_ancestors(p.relid)))"""
+
+
+async def unpublished(conn: psycopg.AsyncConnection, info: PublicationInfo, tables: Sequence[TableName]) -> list[TableName]:
+    """Those of `tables` whose changes the publication does not send."""
+    if info.all_tables:
+        return []
     try:
-        cursor = await conn.execute(
-            "SELECT schemaname::text, tablename::text FROM pg_catalog.pg_publication_tables WHERE pubname = %s", (name,)
-        )
-        return frozenset((row[0], row[1]) for row in await cursor.fetchall())
+        cursor = await conn.execute(_UNPUBLISHED, (info.name, [t.oid for t in tables]))
+        found = {row[0] for row in await cursor.fetchall()}
     except psycopg.Error as error:
-        raise translate(error, None, f"cannot look at the publication {name!r}") from None
+        raise translate(error, None, f"cannot look at the publication {info.name!r}") from None
+    return [t for t in tables if t.oid in found]
+
+
+def add_tables_statement(name: str, tables: Sequence[TableName]) -> str:
+    """The SQL that makes the publication send them too."""
+    return f"ALTER PUBLICATION {quote_name(name)} ADD TABLE {_listed(tables)}"
 
 
 async def ensure_publication(

@@ -340,6 +340,10 @@ class ReplicationConnection:
             if self._streaming:
                 self._send_status()
 
+    def ask(self) -> None:
+        """Let the server say how far its WAL has come; the answer is a keepalive in the stream."""
+        self._send_status(ask=True)
+
     def _tick(self) -> None:
         """The periodic status update. After silence it asks for an answer, which shows a reader that the
         server lives and how far its WAL has come.

@@ -26,6 +26,8 @@ SESSION_SETTINGS: Final[Mapping[str, str]] = {
     "IntervalStyle": "postgres",
     "bytea_output": "hex",
     "extra_float_digits": "3",
+    # quote_literal counts on it.
+    "standard_conforming_strings": "on",
     # A role's or a database's limits are meant for its users' queries; a snapshot takes as long as it takes.
     "statement_timeout": "0",
     "idle_in_transaction_session_timeout": "0",

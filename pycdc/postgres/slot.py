@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import msgspec
 import psycopg
+import structlog
 from psycopg.rows import dict_row
 
 from pycdc.errors import SlotBusy, SlotError, SlotLost
 from pycdc.model.lsn import format_lsn, parse_lsn
-from pycdc.postgres.session import quote_literal, translate
+from pycdc.postgres.session import ConnectionSettings, connect, quote_literal, translate
+
+log = structlog.get_logger(__name__)
 
 _NEW_SNAPSHOT = "a new snapshot is needed: snapshot.mode=when_needed takes it by itself"
 
@@ -139,3 +142,33 @@ async def drop_slot(conn: psycopg.AsyncConnection, name: str) -> None:
         return  # dropped by someone else in between
     except psycopg.Error as error:
         raise translate(error, None, f"cannot drop the replication slot {name!r}") from None
+
+
+async def end_former_reader(settings: ConnectionSettings, name: str) -> bool:
+    """End the connection that reads from the slot when it is one of ours, left behind by a worker that is dead or asleep.
+
+    Ours is what calls itself as we do: another name is somebody else's, and waited for. Call it only as the slot's owner.
+    """
+    async with await connect(settings) as conn:
+        try:
+            cursor = await conn.execute(
+                "SELECT a.pid, a.application_name FROM pg_catalog.pg_replication_slots s JOIN pg_catalog.pg_stat_activity a ON a.pid = s.active_pid "
+                "WHERE s.slot_name = %s",
+                (name,),
+            )
+            row = await cursor.fetchone()
+            if row is None:
+                return False
+            pid, reader = row
+            if reader != settings.application_name:
+                log.warning(
+                    "the slot is read by somebody else, who is waited for: the server ends a dead one after wal_sender_timeout", slot=name,
+                    pid=pid, application_name=reader,
+                )  # fmt: skip
+                return False
+            await conn.execute("SELECT pg_catalog.pg_terminate_backend(%s)", (pid,))
+        except psycopg.Error as error:
+            log.warning("the slot's former reader could not be ended", slot=name, cause=str(error).strip())
+            return False
+    log.info("the slot's former reader was ended: this worker has the connector now", slot=name, pid=pid)
+    return True

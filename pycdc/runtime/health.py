@@ -43,6 +43,8 @@ class Health:
     connector: str = ""
     status: Status = "starting"
     last_error: str = ""
+    #: Seconds for which a task that has work to do has not moved; 0 = it moves.
+    stalled: int = 0
     #: By table (source) or target table (sink).
     tables: dict[str, TableHealth] = field(default_factory=dict)
     #: Newest confirmed position, 0 = none, and WAL behind it in bytes.
@@ -76,6 +78,12 @@ class Health:
             entry = self.tables[table] = TableHealth()
         entry.rows += rows
         entry.updated = time.time() if at is None else at
+
+    def wrote_in_all(self, table: str, rows: int) -> None:
+        """The same, told as the count since the process began."""
+        known = self.tables.get(table)
+        if known is None or known.rows != rows:
+            self.wrote(table, rows - (known.rows if known is not None else 0))
 
     # ---- what the server asks
 

@@ -9,20 +9,26 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from pycdc.errors import ConnectionLost, PycdcError, ServerError
+from pycdc.errors import PycdcError, RecordError, ServerError
 from pycdc.kafka.murmur2 import PrefixHash
+from pycdc.model.envelope import OP
 from pycdc.model.ledger import Ledger
 from pycdc.model.template import Leaf
-from pycdc.plan import Chain, Encoded, Encoder, Link
+from pycdc.plan import Chain, Encoded, Encoder
 from pycdc.plan.encoder import refuse
-from pycdc.plugins.contracts import Offset, Progress, Source, SourceContext
+from pycdc.plugins.contracts import Offset, Progress, Run, Signalled, Source, SourceContext
 from pycdc.runtime.health import Health
 from pycdc.runtime.http import serving
+from pycdc.runtime.job import Job
+from pycdc.runtime.observer import Observer
+from pycdc.runtime.signals import read_signals
 from pycdc.telemetry.metrics import SourceMetrics
 
 if TYPE_CHECKING:
@@ -32,6 +38,8 @@ if TYPE_CHECKING:
     from pycdc.plugins.join import SourcePlan
 
 log = structlog.get_logger(__name__)
+
+ConfirmOwner = Callable[[str, Mapping[str, str]], Awaitable[None]]
 
 #: How long an orderly stop may wait for acknowledgements: Docker kills after 10 s.
 _STOP_LIMIT = 6.0
@@ -54,6 +62,7 @@ class SourceTask:
         queue_bytes: int,
         flush_interval: float,
         progress: Progress | None = None,
+        confirm_owner: ConfirmOwner | None = None,
         on_batch: Callable[[SourceTask], None] = lambda _task: None,
     ) -> None:
         self.name = name
@@ -66,6 +75,7 @@ class SourceTask:
         self._queue_bytes = queue_bytes // 2
         self._flush_interval = flush_interval
         self.progress = progress or Progress()
+        self._confirm_owner = confirm_owner
         self._on_batch = on_batch
         self.encoder = encoder
         self.source: Source
@@ -78,6 +88,9 @@ class SourceTask:
         self.rebuilds = 0
         self.confirmed_lsn = 0
         self.records_by_topic: dict[str, int] = {}
+        #: Changes by op (c, u, d, r ...), and transactions begun.
+        self.ops: Counter[str] = Counter()
+        self.transactions = 0
         self._sequence = 0
         self._started = False
         self._storing = asyncio.Lock()
@@ -111,7 +124,7 @@ class SourceTask:
         try:
             await self.sender.start()
             self._started = True
-            context = SourceContext(self.name, "0", self._load, self._put, self._settle, self.progress)
+            context = SourceContext(self.name, "0", self._load, self._put, self._settle, self.progress, confirm_owner=self._owner_of(self.source))
             await self.source.open(context)
             async with asyncio.TaskGroup() as group:
                 pump = group.create_task(self._pump())
@@ -120,6 +133,9 @@ class SourceTask:
                     group.create_task(self.sender.watch()),
                     stopper := group.create_task(stop.wait()),
                 ]
+                channels = self.source.signal_channels if isinstance(self.source, Signalled) else None
+                if channels is not None:
+                    others.append(group.create_task(read_signals(channels, context.signals)))
                 await asyncio.wait((pump, stopper), return_when=asyncio.FIRST_COMPLETED)
                 if pump.done():
                     # all is read: the end is only when all is acknowledged, however long the broker takes
@@ -128,7 +144,10 @@ class SourceTask:
                     task.cancel()
             await self._finish()
         except BaseExceptionGroup as group_error:
-            raise _first_fault(group_error) from None
+            fault = _first_fault(group_error)
+            if not isinstance(fault, ServerError):
+                await self._keep_what_was_sent()
+            raise fault from None
         finally:
             await self._close()
 
@@ -151,6 +170,13 @@ class SourceTask:
         except TimeoutError:
             log.warning("stopping with unacknowledged events; they are sent again at the next start")
 
+    async def _keep_what_was_sent(self) -> None:
+        """After a fault of a record: those before it are good, and need not be sent again."""
+        try:
+            await self._finish()
+        except PycdcError as error:
+            log.warning("the position of acknowledged events is not stored; they are sent again at the next start", cause=str(error))
+
     async def _close(self) -> None:
         for close in (self.source.close, self.sender.stop):
             try:
@@ -158,6 +184,10 @@ class SourceTask:
                     await close()
             except (TimeoutError, PycdcError) as error:
                 log.warning("closing took too long or failed", cause=str(error))
+
+    def _owner_of(self, source: Source) -> Callable[[], Awaitable[None]] | None:
+        confirm = self._confirm_owner
+        return None if confirm is None else lambda: confirm(self.name, source.partition)
 
     # ---- offsets
 
@@ -194,16 +224,24 @@ class SourceTask:
             if batch is None:
                 return
             for run in batch.runs:
+                self.count(run)
                 for encoded in self._encoder.encode(run):
                     await self._append(encoded)
+            self.transactions += len(batch.begins)
             if batch.offset is not None:
                 self.ledger.mark(self._sequence, batch.offset)
             self.bytes_read += batch.size
-            self.source_ts_us = batch.source_ts_us or self.source_ts_us
+            self.source_ts_us = batch.source_ts_us
             self.sender.flush_soon()
             self._on_batch(self)
             if self.sender.buffered_bytes > self._queue_bytes:
                 await self.sender.room(self._queue_bytes)
+
+    def count(self, run: Run) -> None:
+        value = run.templates[0].value
+        op = value.get(OP) if type(value) is dict else None
+        if op is not None:
+            self.ops[op] += len(run.rows)
 
     async def _append(self, encoded: Encoded) -> None:
         topic = encoded.topic
@@ -217,13 +255,22 @@ class SourceTask:
         if encoded.partition is not None or count == 1:
             self._send(encoded, encoded.partition or 0, range(first, self._sequence))
             return
-        choose = self._hashes.get(topic) or self._hashes.setdefault(topic, PrefixHash(count))
-        lanes: dict[int, list[int]] = {}
-        for i, key in enumerate(encoded.keys):
-            # records without key stay together per run, as a sticky partitioner's do
-            lanes.setdefault(choose.partition(key) if key is not None else first % count, []).append(i)
-        for partition, picks in lanes.items():
+        for partition, picks in self._lanes(encoded, count, first).items():
             self._send(_picked(encoded, picks), partition, [first + i for i in picks])
+
+    def _lanes(self, encoded: Encoded, count: int, first: int) -> dict[int, list[int]]:
+        """Partition -> which of the records go there."""
+        choose = self._hashes.get(encoded.topic) or self._hashes.setdefault(encoded.topic, PrefixHash(count))
+        keys: Sequence[Any] = encoded.keys
+        if None in keys:
+            # records without key stay together per run, as a sticky partitioner's do
+            partitions = [choose.partition(k) if k is not None else first % count for k in keys]
+        else:
+            partitions = choose.partitions(keys)
+        lanes: dict[int, list[int]] = {p: [] for p in set(partitions)}
+        for i, partition in enumerate(partitions):
+            lanes[partition].append(i)
+        return lanes
 
     def _send(self, encoded: Encoded, partition: int, sequence: Any) -> None:
         self.sender.append_run(
@@ -232,14 +279,13 @@ class SourceTask:
 
 
 def _picked(encoded: Encoded, picks: list[int]) -> Encoded:
+    if len(picks) == len(encoded.values):
+        return encoded
+    take = itemgetter(*picks) if len(picks) > 1 else lambda column: (column[picks[0]],)
     return Encoded(
-        encoded.topic,
-        encoded.partition,
-        [encoded.keys[i] for i in picks],
-        [encoded.values[i] for i in picks],
-        [encoded.headers[i] for i in picks],
-        None if encoded.timestamps is None else [encoded.timestamps[i] for i in picks],
-    )
+        encoded.topic, encoded.partition, take(encoded.keys), take(encoded.values), take(encoded.headers),
+        None if encoded.timestamps is None else take(encoded.timestamps),
+    )  # fmt: skip
 
 
 def _first_fault(group: BaseExceptionGroup[BaseException]) -> BaseException:
@@ -251,7 +297,7 @@ def _first_fault(group: BaseExceptionGroup[BaseException]) -> BaseException:
     return group
 
 
-# ---- what `pycdc source` runs
+# ---- what `pycdc source` runs, and each source of a Connect worker
 
 
 async def run_source(
@@ -263,8 +309,6 @@ async def run_source(
     `show` is told the progress after every batch; without it a snapshot's progress is logged.
     """
     from pycdc.kafka.offsets import FileOffsetStore, TopicOffsetStore
-    from pycdc.kafka.producer import BatchSender
-    from pycdc.kafka.topics import Topics, parse_groups
 
     worker = plan.worker
     if offsets_file is not None:
@@ -274,6 +318,26 @@ async def run_source(
             plan.offset_topic or "", plan.admin, partitions=worker.offset_partitions,
             replication=worker.offset_replication, configs=plan.offset_topic_settings,
         )  # fmt: skip
+    job = source_job(plan, store, show=show)
+    async with serving(http, job.health, job.metrics):
+        try:
+            await store.start()
+            await job.run(stop)
+        except PycdcError as error:
+            job.health.failed(error)
+            raise
+        finally:
+            await store.stop()
+
+
+def source_job(plan: SourcePlan, store: OffsetStore, *, show: Callable[[Progress], None] | None = None, confirm_owner: ConfirmOwner | None = None) -> Job:
+    """The task of a source. `store` has been started when it runs, and is not stopped by it.
+
+    `confirm_owner`: see SourceContext; given the connector's name and its partition.
+    """
+    from pycdc.kafka.producer import BatchSender
+    from pycdc.kafka.topics import Topics, parse_groups
+
     health = Health(plan.name)
     metrics = SourceMetrics(plan.name)
     source = plan.make_source()
@@ -285,20 +349,18 @@ async def run_source(
         lambda ledger: BatchSender(plan.producer, ledger, client_id=f"connector-producer-{plan.name}-0"),
         Topics(parse_groups(plan.topic_creation), plan.admin),
         queue_bytes=source.queue_bytes,
-        flush_interval=min(worker.flush_interval / 1000, _LONGEST_FLUSH),
+        flush_interval=min(plan.worker.flush_interval / 1000, _LONGEST_FLUSH),
         on_batch=Observer(health, metrics, show),
+        confirm_owner=confirm_owner,
     )
     metrics.queue_limit = source.queue_bytes
     metrics.server = source.partition.get("server", "")
-    async with serving(http, health, metrics):
-        try:
-            await store.start()
-            await task.run(stop)
-        except PycdcError as error:
-            health.failed(error)
-            raise
-        finally:
-            await store.stop()
+    p = task.progress
+    return Job(
+        health, metrics, task.run, topics=lambda: task.records_by_topic,
+        begun=lambda: p.phase != "starting" or bool(p.fault),
+        position=lambda: (p.read_lsn, p.rows_total, task.records), behind=lambda: p.server_lsn > p.read_lsn or p.phase == "snapshot",
+    )  # fmt: skip
 
 
 #: Positions are stored at least this often, seconds, whatever offset.flush.interval.ms says: a crash repeats
@@ -320,71 +382,17 @@ def make_encoder(plan: SourcePlan, source: Source, metrics: SourceMetrics) -> En
     def report(what: str, where: str) -> None:
         log.error(what, where=where)
 
-    chain = Chain([Link(s.transform, s.predicate, s.negate) for s in plan.transforms])
+    def tolerate(error: RecordError) -> bool:
+        """errors.tolerance=all, or the source's own setting. Counted, and told unless it is to be skipped."""
+        if plan.connector.tolerance != "all" and source.event_failure == "fail":
+            return False
+        metrics.errors += 1
+        if source.event_failure == "warn" or plan.connector.log_errors:
+            log.warning("an event is left out", where=error.where, what=error.what, cause=error.cause)
+        return True
+
+    chain = Chain(plan.transforms)
     return Encoder(
         plan.key_converter, plan.value_converter, plan.header_converter, chain,
-        unrepresentable=refuse if source.conversion_failure == "fail" else null, report=report,
+        unrepresentable=refuse if source.conversion_failure == "fail" else null, tolerate=tolerate, report=report,
     )  # fmt: skip
-
-
-class SnapshotLog:
-    """A line every ten seconds while a snapshot runs: rows, rows per second, percent."""
-
-    _EVERY = 10.0
-
-    def __init__(self) -> None:
-        self._at = time.monotonic()
-        self._rows = 0
-
-    def __call__(self, progress: Progress) -> None:
-        now = time.monotonic()
-        if progress.phase != "snapshot" or now - self._at < self._EVERY:
-            return
-        rate = (progress.rows_total - self._rows) / (now - self._at)
-        self._at, self._rows = now, progress.rows_total
-        log.info(
-            "snapshot", table=progress.table, rows=progress.rows, percent=percent(progress),
-            tables=f"{progress.tables_done} of {progress.tables}", rows_per_second=round(rate),
-        )  # fmt: skip
-
-
-def percent(progress: Progress) -> int | None:
-    """Of the table being read, by the planner's estimate; None without one."""
-    if not progress.rows_expected:
-        return None
-    return min(99, 100 * progress.rows // progress.rows_expected)
-
-
-class Observer:
-    """Copies a task's counters into health and metrics, once per batch."""
-
-    def __init__(self, health: Health, metrics: SourceMetrics, show: Callable[[Progress], None] | None = None) -> None:
-        self.health = health
-        self.metrics = metrics
-        self.show = show or SnapshotLog()
-        self._rows: dict[str, int] = {}
-
-    def __call__(self, task: SourceTask) -> None:
-        m, p, now = self.metrics, task.progress, time.time()
-        m.saw(
-            rows=task.records - m.rows, size=task.bytes_read - m.bytes, source_ts_us=task.source_ts_us,
-            now_ms=int(now * 1000),
-        )  # fmt: skip
-        m.read_lsn, m.server_lsn, m.reconnects, m.retries = p.read_lsn, p.server_lsn, p.reconnects, task.rebuilds
-        m.queue_bytes = task.sender.buffered_bytes
-        m.confirmed_lsn = task.confirmed_lsn
-        m.connected = int(not p.fault)
-        m.snapshot_running = int(p.phase == "snapshot")
-        m.snapshot_tables, m.snapshot_tables_left = p.tables, p.tables - p.tables_done
-        m.snapshot_rows, m.snapshot_rows_expected = p.rows_total, p.rows_expected
-        if p.fault:
-            self.health.retrying(ConnectionLost(p.fault))
-        elif p.phase != "starting":
-            self.health.delivering(snapshot=p.phase == "snapshot")
-        self.show(p)
-        self.health.lsn, self.health.lag_bytes = task.confirmed_lsn, m.lag_bytes
-        for topic, rows in task.records_by_topic.items():
-            known = self._rows.get(topic, 0)
-            if rows != known:
-                self.health.wrote(topic, rows - known, now)
-                self._rows[topic] = rows

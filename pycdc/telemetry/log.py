@@ -31,6 +31,7 @@ def configure(fmt: Format = "auto", level: str = "info", stream: TextIO | None =
     number = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
         processors=[
+            _of_its_logger,
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -38,11 +39,61 @@ def configure(fmt: Format = "auto", level: str = "info", stream: TextIO | None =
             *(_json_tail() if as_json else _text_tail(colors=out.isatty())),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(out),
+        logger_factory=lambda *names: _Named(out, names[0] if names else ""),
         cache_logger_on_first_use=False,  # loggers are made at import, before this call, and tests call it again
     )
+    _levels.clear()
+    _levels[ROOT] = number
+    global _format  # noqa: PLW0603  # logging is one for the whole process, as its levels are
+    _format = "json" if as_json else "text"
     _route_standard_logging(max(number, logging.WARNING))
     return as_json
+
+
+#: The level that counts where no nearer one is set.
+ROOT: Final = ""
+#: By beginning of a logger's name.
+_levels: Final[dict[str, int]] = {ROOT: logging.INFO}
+
+
+def set_level(name: str, number: int) -> None:
+    """For the logger of that name (a module or package; ROOT: all) and those below it that have none of their own."""
+    _levels[name] = number
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(min(_levels.values())))
+
+
+#: As `configure` has decided it.
+_format: Format = "auto"
+
+
+def as_configured() -> tuple[str, str]:
+    """Format and level of this process, for one that it starts."""
+    return _format, {v: k for k, v in _NUMBERS.items()}.get(_levels[ROOT], "info")
+
+
+def level_of(name: str) -> int:
+    """What counts for a logger."""
+    while name and name not in _levels:
+        name = name.rpartition(".")[0]
+    return _levels[name]
+
+
+class _Named(structlog.PrintLogger):
+    """Knows whose it is."""
+
+    def __init__(self, file: TextIO, name: str) -> None:
+        super().__init__(file)
+        self.name = name
+
+
+def _of_its_logger(logger: object, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Lines below their own logger's level go no further; the class of all loggers stops only what none wants."""
+    if len(_levels) > 1 and isinstance(logger, _Named) and _NUMBERS.get(method, logging.CRITICAL) < level_of(logger.name):
+        raise structlog.DropEvent
+    return event
+
+
+_NUMBERS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
 def bind(**fields: str) -> None:

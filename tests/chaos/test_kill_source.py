@@ -61,7 +61,7 @@ class Worker:
 
 def topic_events(kafka):
     """All row events of the two tables, in topic order."""
-    consumer = Consumer({"bootstrap.servers": kafka.bootstrap, "group.id": "check", "enable.auto.commit": False})
+    consumer = Consumer({"bootstrap.servers": kafka.bootstrap, "group.id": "check", "enable.auto.commit": False, "auto.offset.reset": "earliest"})
     events = []
     for table in ("big", "small"):
         topic = f"k.public.{table}"

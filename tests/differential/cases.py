@@ -46,7 +46,7 @@ def run(name: str, stack: dict[str, Any]) -> dict[str, Any]:
 
 def run_with(driver: Any, name: str, stack: dict[str, Any]) -> dict[str, Any]:
     """Run one case through any driver (tools/capture.py says what one can do); the capture."""
-    tap = capture.Tap(stack, capture.Owns(ALL[name], golden(name)))
+    tap = capture.Tap(stack, capture.Owns(ALL[name], golden(name) if (GOLDEN / f"{name}.json").exists() else None))
     try:
         candidate: dict[str, Any] = capture.Run(stack, driver, tap, dict(ALL[name])).go()
     finally:

@@ -11,10 +11,11 @@ import hashlib
 import re
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from pycdc.debezium.types.binary import unknown
-from pycdc.debezium.types.entry import Entry, Read, Shape, TypeSettings
+from pycdc.debezium.types.entry import Entry, OutOfRange, Read, Shape, TypeSettings
 from pycdc.model.schema import Schema
 from pycdc.model.table import TypeInfo
 
@@ -55,7 +56,12 @@ def _reader(read: Read, items: Schema, delimiter: bytes) -> Read:
         if type(element) is list:
             return element[0].decode() if nested_as_text else None
         if element is not None:
-            return read(element)  # type: ignore[arg-type]
+            try:
+                return read(element)  # type: ignore[arg-type]
+            except OutOfRange:
+                if not items.optional:
+                    raise
+                return None
         if not items.optional:
             raise ValueError("holds NULL, and its elements' schema is not optional")
         return None
@@ -63,7 +69,8 @@ def _reader(read: Read, items: Schema, delimiter: bytes) -> Read:
     def read_array(text: bytes) -> list[Any]:
         body = text[1:-1]
         if body and text[0] == 123 and text[-1] == 125 and _SPECIAL(body) is None:  # only bare values in braces
-            return [read(e) for e in body.split(delimiter)]
+            with suppress(OutOfRange):
+                return [read(e) for e in body.split(delimiter)]
         return [item(e) for e in elements(text, delimiter)]
 
     return read_array

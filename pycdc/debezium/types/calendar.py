@@ -15,6 +15,8 @@ V = TypeVar("V")
 
 DAY = 86_400_000_000  # microseconds
 _EPOCH = date(1970, 1, 1).toordinal()
+#: 1582-10-15.
+_GREGORIAN = -141_427
 _MOMENT = re.compile(
     rb"(\d{4,})-(\d\d)-(\d\d)(?: (\d\d):(\d\d):(\d\d)(?:\.(\d{1,6}))?([+-]\d\d(?::\d\d){0,2})?)?( BC)?"
 )
@@ -70,6 +72,20 @@ def moment(text: bytes, *, ignore_era: bool = False) -> Moment:
         seconds = int(hour) * 3600 + int(minute) * 60 + int(second)
         micros = seconds * 1_000_000 + int((fraction or b"0").ljust(6, b"0"))
     return Moment(days_from_civil(y, int(month), int(day)), micros, None if offset is None else offset_seconds(offset))
+
+
+def hybrid_days(days: int) -> int:
+    """A date's days when it is read as java.util.GregorianCalendar does: Julian before 1582-10-15."""
+    if days >= _GREGORIAN:
+        return days
+    year, month, day = civil_from_days(days)
+    y = year - (month <= 2)
+    return 365 * y + y // 4 + (153 * (month + (-3 if month > 2 else 9)) + 2) // 5 + day - 719_471
+
+
+def shown_days(days: int) -> int:
+    """A date's days when java.sql.Date has held it: the ten days that the calendar skipped in 1582 move on by ten."""
+    return days + 10 if _GREGORIAN - 10 <= days < _GREGORIAN else days
 
 
 def offset_seconds(text: bytes) -> int:

@@ -19,6 +19,10 @@ from pycdc.model.template import Form, Reader
 Read = Callable[[bytes], Any]
 
 
+class OutOfRange(ValueError):
+    """A text whose value its schema cannot hold, and which Debezium takes for null where null may stand, also in arrays."""
+
+
 class TypeSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Debezium's *.handling.mode properties and their neighbours."""
 

@@ -50,28 +50,34 @@ def truncated(resolved: ResolvedColumn, column: Column, length: int) -> Resolved
     """Values cut to `length` UTF-16 code units, or bytes; half a surrogate pair is dropped."""
     if shape_of(column).length <= length:
         return resolved
+    before = resolved
     resolved = _with_parameter(resolved, "truncateLength", str(length))
     if resolved.schema.type == "string":
-        return _changed(resolved, lambda value: _cut(value, length), unavailable=lambda value: _cut(value, length))
+        resolved = _changed(resolved, lambda value: _cut(value, length), unavailable=lambda value: _cut(value, length))
+    if _is_variable(column):
+        # the snapshot's column has no length: nothing of it is cut
+        return msgspec.structs.replace(
+            resolved, snapshot_schema=before.snapshot_schema or before.schema, snapshot_reader=before.snapshot_reader
+        )
     if resolved.schema.type == "bytes" and resolved.schema.name is None:
         return _changed(resolved, lambda value: value[:length], unavailable=lambda value: value)
     return resolved
 
 
-def with_source_type(resolved: ResolvedColumn, column: Column, *, comment: bool = False) -> ResolvedColumn:
-    """Parameters __debezium.source.column.*: type, length, scale, comment, name.
+def with_source_type(resolved: ResolvedColumn, column: Column) -> ResolvedColumn:
+    """Parameters __debezium.source.column.*: type, length, scale, name.
 
     Debezium's snapshot takes them from the JDBC driver, its stream from the Relation message: serials and
     numeric without precision differ, which `snapshot_schema` shows.
     """
     shape = shape_of(column)
     name = column.type.name.upper()
-    stream = _source(column, name, shape.length, shape.scale, comment=comment)
+    stream = _source(column, name, shape.length, shape.scale)
     serial = column.default is not None and "nextval(" in column.default
-    variable = column.type.name in ("numeric", "_numeric") and column.typmod == -1
+    variable = _is_variable(column)
     snapshot = _source(
         column, _SERIAL.get(column.type.name, name) if serial else name,
-        0 if variable else shape.length, None if variable else shape.scale, comment=comment,
+        0 if variable else shape.length, None if variable else shape.scale,
     )  # fmt: skip
     schema = _appended(resolved.schema, stream)
     return msgspec.structs.replace(
@@ -79,15 +85,18 @@ def with_source_type(resolved: ResolvedColumn, column: Column, *, comment: bool 
     )
 
 
+def _is_variable(column: Column) -> bool:
+    """Numeric without precision: 131089 digits to the stream, none to the JDBC driver's metadata."""
+    return column.type.name == "numeric" and column.typmod == -1
+
+
 Parameters = tuple[tuple[str, str], ...]
 
 
-def _source(column: Column, name: str, length: int, scale: int | None, *, comment: bool) -> Parameters:
+def _source(column: Column, name: str, length: int, scale: int | None) -> Parameters:
     parameters = [(_SOURCE + "type", name), (_SOURCE + "length", str(length))]
     if scale is not None:
         parameters.append((_SOURCE + "scale", str(scale)))
-    if comment and column.comment:
-        parameters.append((_SOURCE + "comment", column.comment))
     return (*parameters, (_SOURCE + "name", column.name))
 
 

@@ -75,7 +75,9 @@ def numeric(shape: Shape, settings: TypeSettings) -> Entry:
     """Of decimal.handling.mode."""
     variable = shape.length in (0, NUMERIC_LENGTH) and shape.scale == 0
     if settings.decimal == "double":
-        return Entry(schema=Schema(type="float64"), read=float, fallback=0.0, default=float, generated="0.0")
+        return Entry(
+            schema=Schema(type="float64"), read=float, fallback=0.0, default=lambda literal: float(_finite(literal)), generated="0.0"
+        )
     if settings.decimal == "string":
         return _numeric_text(None if variable else shape.scale, settings)
     if variable:
@@ -100,7 +102,7 @@ def _numeric_text(scale: int | None, settings: TypeSettings) -> Entry:
     """PostgreSQL prints numbers plainly and at the column's scale: the text is the value."""
 
     def default(literal: str) -> str:
-        return f"{Decimal(literal) if scale is None else rescaled(literal, scale):f}"
+        return f"{_finite(literal) if scale is None else rescaled(literal, scale):f}"
 
     def read(text: bytes) -> str:
         return _SPECIAL.get(text) or text.decode()
@@ -111,14 +113,25 @@ def _numeric_text(scale: int | None, settings: TypeSettings) -> Entry:
     )  # fmt: skip
 
 
+def _finite(literal: str) -> Decimal:
+    """As Debezium reads a default: NaN and the infinities are none. Raises ValueError."""
+    try:
+        value = _EXACT.create_decimal(literal)
+    except ArithmeticError:
+        raise ValueError("is no number") from None
+    if not value.is_finite():
+        raise ValueError("is no number")
+    return value
+
+
 def _zero(scale: int) -> Decimal:
     return Decimal((0, (0,), -scale))
 
 
 def rescaled(literal: str, scale: int) -> Decimal:
     """Raises ValueError when digits would be lost or the literal is no number."""
+    value = _finite(literal)
     try:
-        value = _EXACT.create_decimal(literal)
         exact = value.quantize(_zero(scale), context=_EXACT)
     except ArithmeticError:
         raise ValueError("is no number") from None

@@ -16,14 +16,16 @@ import msgspec
 from pycdc.debezium.types.calendar import (
     DAY,
     Cache,
+    hybrid_days,
     iso_date,
     iso_time,
     iso_timestamp,
     moment,
     offset_seconds,
     plain_day,
+    shown_days,
 )
-from pycdc.debezium.types.entry import Entry, Read, Shape, TypeSettings
+from pycdc.debezium.types.entry import Entry, OutOfRange, Read, Shape, TypeSettings
 from pycdc.model.schema import Schema
 
 _DEBEZIUM = "io.debezium.time."
@@ -46,7 +48,8 @@ def _date_reader(infinity: int, minus_infinity: int, *, ignore_era: bool) -> Rea
     def read(text: bytes) -> int:
         if text in special:
             return special[text]
-        return plain_day(text) if len(text) == 10 else moment(text, ignore_era=ignore_era).days
+        days = plain_day(text) if len(text) == 10 else moment(text, ignore_era=ignore_era).days
+        return shown_days(days) if ignore_era else days
 
     return Cache(read).__getitem__
 
@@ -59,9 +62,12 @@ def _iso_date_reader(infinity: str, minus_infinity: str, *, ignore_era: bool) ->
     special = {b"infinity": infinity, b"-infinity": minus_infinity}
 
     def read(text: bytes) -> str:
-        if len(text) == 10 and text[4] == text[7] == 45:
+        if len(text) == 10 and text[4] == text[7] == 45 and not (ignore_era and text[:7] == b"1582-10"):
             return text.decode() + "Z"
-        return special.get(text) or iso_date(moment(text, ignore_era=ignore_era).days) + "Z"
+        if text in special:
+            return special[text]
+        days = moment(text, ignore_era=ignore_era).days
+        return iso_date(shown_days(days) if ignore_era else days) + "Z"
 
     return read
 
@@ -122,23 +128,24 @@ def _iso(text: bytes) -> str:
 
 
 class _TimeForm(msgspec.Struct, frozen=True):
-    """A form of time of day: `of` makes it from microseconds."""
+    """A form of time of day: `of` makes it from microseconds; `last` is the last nanosecond of a day."""
 
     schema: Schema
     read: Read
     of: Callable[[int], Any]
+    last: Any
     fallback: Any = 0
 
 
-_MICRO_TIME = _TimeForm(_logical("int64", _DEBEZIUM + "MicroTime"), _micros, int)
-_MILLI_TIME = _TimeForm(_logical("int32", _DEBEZIUM + "Time"), _millis, lambda micros: micros // 1000)
+_MICRO_TIME = _TimeForm(_logical("int64", _DEBEZIUM + "MicroTime"), _micros, int, DAY - 1)
+_MILLI_TIME = _TimeForm(_logical("int32", _DEBEZIUM + "Time"), _millis, lambda micros: micros // 1000, DAY // 1000 - 1)
 _TIMES = {
     "adaptive_time_microseconds": _MICRO_TIME,
     "microseconds": _MICRO_TIME,
-    "connect": _TimeForm(_logical("int32", _CONNECT + "Time"), _millis, lambda micros: micros // 1000),
-    "nanoseconds": _TimeForm(_logical("int64", _DEBEZIUM + "NanoTime"), _nanos, lambda micros: micros * 1000),
+    "connect": _TimeForm(_logical("int32", _CONNECT + "Time"), _millis, lambda micros: micros // 1000, DAY // 1000 - 1),
+    "nanoseconds": _TimeForm(_logical("int64", _DEBEZIUM + "NanoTime"), _nanos, lambda micros: micros * 1000, DAY * 1000 - 1),
     "isostring": _TimeForm(
-        _logical("string", _DEBEZIUM + "IsoTime"), _iso, lambda micros: iso_time(micros % DAY) + "Z", "00:00:00Z"
+        _logical("string", _DEBEZIUM + "IsoTime"), _iso, lambda micros: iso_time(micros % DAY) + "Z", "23:59:59.999999999Z", "00:00:00Z"
     ),
 }
 
@@ -148,7 +155,7 @@ def time(shape: Shape, settings: TypeSettings) -> Entry:
 
     def default(literal: str) -> Any:
         micros = _micros((literal if literal.count(":") > 1 else literal + ":00").encode())
-        return form.of(min(micros, DAY - 1))  # as the driver's end of day
+        return form.of(micros) if micros < DAY else form.last  # the driver has no 24:00
 
     return Entry(
         schema=form.schema, read=form.read, fallback=form.fallback, default=default, generated="00:00:00",
@@ -207,13 +214,20 @@ def _read_micros(text: bytes) -> int:
     except (KeyError, ValueError, OverflowError):
         if text in _INFINITE:
             return 9223372036825200000 if text == b"infinity" else -9223372036832400000
-        return moment(text).total
+        return _in_long(moment(text).total)
+
+
+def _in_long(micros: int) -> int:
+    """Beyond 294247 Java's seconds stay at the highest long, and the fraction carries them over."""
+    seconds, fraction = divmod(micros, 1_000_000)
+    highest = max(_LONG_MIN, min(seconds * 1_000_000, _LONG_MAX))
+    return (highest + fraction - _LONG_MIN) % (1 << 64) + _LONG_MIN
 
 
 def _to_nanos(micros: int) -> int:
-    """Raises ValueError outside int64; Debezium checks the day alone first."""
+    """Raises OutOfRange beyond int64; Debezium checks the day alone first."""
     if micros // DAY * DAY * 1000 < _LONG_MIN or micros * 1000 > _LONG_MAX:
-        raise ValueError("is outside the range of nanoseconds in 64 bits (1677-09-22 to 2262-04-11)")
+        raise OutOfRange("is outside the range of nanoseconds in 64 bits (1677-09-22 to 2262-04-11)")
     return micros * 1000
 
 
@@ -232,7 +246,7 @@ def _to_millis(micros: int) -> int:
 
 _read_millis = _timestamp_reader(_to_millis, 9223372036825200, -9223372036832400)
 _MICRO_TIMESTAMP = _TimestampForm(
-    _logical("int64", _DEBEZIUM + "MicroTimestamp"), _read_micros, int,
+    _logical("int64", _DEBEZIUM + "MicroTimestamp"), _read_micros, _in_long,
     infinite={"infinity": -9223372036853775810, "-infinity": _LONG_MIN},
 )  # fmt: skip
 _MILLI_TIMESTAMP = _TimestampForm(_logical("int64", _DEBEZIUM + "Timestamp"), _read_millis, _to_millis)
@@ -252,6 +266,18 @@ _TIMESTAMPS = {
 }
 
 
+def _element_of(form: _TimestampForm) -> Read:
+    """Inside arrays the JDBC driver reads dates of before 1582 by the Julian calendar."""
+
+    def read(text: bytes) -> Any:
+        if text in _INFINITE or (len(text) >= 19 and text[:4] > b"1582" and text[4] == 45):
+            return form.read(text)
+        when = moment(text)
+        return form.of(hybrid_days(when.days) * DAY + when.micros)
+
+    return read
+
+
 def timestamp(shape: Shape, settings: TypeSettings) -> Entry:
     form = _TIMESTAMPS.get(settings.time) or (_MILLI_TIMESTAMP if shape.scale <= 3 else _MICRO_TIMESTAMP)
 
@@ -262,6 +288,7 @@ def timestamp(shape: Shape, settings: TypeSettings) -> Entry:
 
     return Entry(
         schema=form.schema, read=form.read, fallback=form.fallback, default=default, generated="1970-01-01",
+        element=_element_of(form),
     )  # fmt: skip
 
 
@@ -271,8 +298,12 @@ def timestamp(shape: Shape, settings: TypeSettings) -> Entry:
 def timestamptz(shape: Shape, _: TypeSettings) -> Entry:
     """In UTC, the fraction as wide as the column's precision."""
     digits = shape.scale
+    read = _zoned_reader(digits)
+    # In arrays the driver's instants go through Java's calendar, which loses the era; this is its smallest.
+    lowest = f"+292269055-12-02T23:00:00{'.' + '0' * digits if digits else ''}Z"
     return Entry(
-        schema=_logical("string", _DEBEZIUM + "ZonedTimestamp"), read=_zoned_reader(digits),
+        schema=_logical("string", _DEBEZIUM + "ZonedTimestamp"), read=read,
+        element=lambda text: lowest if text == b"-infinity" else read(text.removesuffix(b" BC")),
         fallback="1970-01-01T00:00:00Z",
         default=lambda literal: iso_timestamp(moment(literal.encode()).total, digits), generated="1970-01-01",
     )  # fmt: skip

@@ -1,86 +1,86 @@
-"""Connect schemas -> ClickHouse column types, and values -> what clickhouse-connect inserts.
+"""Connect schemas -> ClickHouse column types of new columns, and columns that are too narrow for a schema.
 
-Source of the mapping: the ClickHouse sink connector's documentation, "Supported data types". A value outside
-a type's range (Date32 and DateTime64 end in 1900 and 2299) is an error, never a silent clamp.
+Source of the mapping: the ClickHouse sink connector's documentation, "Supported data types"; finer where a schema
+says more. JSON is text: the type JSON holds objects only, and drops their nulls.
 """
 
 from __future__ import annotations
 
-import datetime
-from collections.abc import Callable
-from decimal import Decimal
-from typing import Any
-
-import orjson
+import re
+from typing import Final
 
 from pycdc.model.schema import DECIMAL, Schema
+from pycdc.sinks.clickhouse.kinds import arguments, bare, is_nullable, may_be_nullable, nullable
 
-Convert = Callable[[Any], Any]
-
-_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
-_DAY_ZERO = datetime.date(1970, 1, 1).toordinal()
-_PRIMITIVE = {
+_PRIMITIVE: Final = {
     "int8": "Int8", "int16": "Int16", "int32": "Int32", "int64": "Int64", "float32": "Float32", "float64": "Float64",
-    "boolean": "Bool", "string": "String", "bytes": "String", "struct": "String", "map": "String",
+    "boolean": "Bool", "string": "String", "bytes": "String", "struct": "String",
 }  # fmt: skip
-_UNIT_US = {
-    "io.debezium.time.Timestamp": 1000, "org.apache.kafka.connect.data.Timestamp": 1000, "io.debezium.time.MicroTimestamp": 1,
+_LOGICAL: Final = {
+    "io.debezium.time.Date": "Date32", "org.apache.kafka.connect.data.Date": "Date32",
+    "io.debezium.time.Timestamp": "DateTime64(3, 'UTC')", "org.apache.kafka.connect.data.Timestamp": "DateTime64(3, 'UTC')",
+    "io.debezium.time.MicroTimestamp": "DateTime64(6, 'UTC')", "io.debezium.time.NanoTimestamp": "DateTime64(9, 'UTC')",
+    "io.debezium.time.ZonedTimestamp": "DateTime64(6, 'UTC')", "io.debezium.data.Uuid": "UUID",
+    "io.debezium.data.Enum": "LowCardinality(String)",
 }  # fmt: skip
-_DATES = ("io.debezium.time.Date", "org.apache.kafka.connect.data.Date")
+_MOST_DIGITS: Final = 76
+#: What a column without a precision gets: as many digits as the connector gives it.
+_USUAL_DIGITS: Final = 38
 
 
-def column_type(schema: Schema, *, key: bool) -> str:
-    """The type of a new column; Nullable where the field is optional, except in the sorting key."""
-    if schema.type == "array" and schema.items is not None:
-        return f"Array({column_type(schema.items, key=False)})"
-    bare = _bare(schema)
-    return bare if key or not schema.optional else f"Nullable({bare})"
+def column_type(schema: Schema, *, key: bool = False, optional: bool | None = None, struct_to_json: bool = False) -> str:
+    """The type of a new column; Nullable where the field is optional (or `optional` says so), except in the sorting key."""
+    kind = _bare(schema, struct_to_json=struct_to_json)
+    null = schema.optional if optional is None else optional
+    return nullable(kind) if null and not key and may_be_nullable(kind) else kind
 
 
-def _bare(schema: Schema) -> str:
+def _bare(schema: Schema, *, struct_to_json: bool) -> str:
     if schema.name == DECIMAL:
-        scale = schema.parameter("scale") or "0"
-        return f"Decimal({schema.parameter('connect.decimal.precision') or 38}, {scale})"
-    if schema.name in _DATES:
-        return "Date32"
-    if schema.name in _UNIT_US:
-        return "DateTime64(6)"
-    if schema.name == "io.debezium.time.ZonedTimestamp":
-        return "DateTime64(6, 'UTC')"
+        return _decimal(schema)
+    if schema.name in _LOGICAL:
+        return _LOGICAL[schema.name]
+    if schema.type == "array" and schema.items is not None:
+        return f"Array({column_type(schema.items, struct_to_json=struct_to_json)})"
+    if schema.type == "map" and schema.values is not None:
+        return f"Map(String, {column_type(schema.values, struct_to_json=struct_to_json)})"
+    if schema.type == "struct" and schema.name is None and struct_to_json:
+        return "JSON"
     return _PRIMITIVE[schema.type]
 
 
-def converter(schema: Schema | None) -> Convert | None:
-    """What turns a value of `schema` into the Python value that is inserted; None: as it is."""
-    if schema is None:
-        return None
-    if schema.name in _DATES:
-        return lambda days: datetime.date.fromordinal(days + _DAY_ZERO)
-    if schema.name in _UNIT_US:
-        unit = _UNIT_US[schema.name]
-        return lambda n: _EPOCH + datetime.timedelta(microseconds=n * unit)
-    if schema.name == "io.debezium.time.ZonedTimestamp":
-        return datetime.datetime.fromisoformat
-    if schema.name == "io.debezium.data.VariableScaleDecimal":
-        return lambda v: format(Decimal(int.from_bytes(v["value"], "big", signed=True)).scaleb(-v["scale"]), "f")
-    if schema.type == "array":
-        item = converter(schema.items)
-        return None if item is None else lambda values: [None if v is None else item(v) for v in values]
-    if schema.type in ("struct", "map"):
-        return lambda v: orjson.dumps(v, default=str).decode()
-    return bytes.hex if schema.type == "bytes" and schema.name is None else None
+def _decimal(schema: Schema) -> str:
+    """A number of more digits than any Decimal has is text, which loses none."""
+    scale = int(schema.parameter("scale") or 0)
+    precision = int(schema.parameter("connect.decimal.precision") or max(_USUAL_DIGITS, scale))
+    return f"Decimal({precision}, {scale})" if precision <= _MOST_DIGITS and scale <= precision else "String"
 
 
-def zero(schema: Schema | None) -> Any:
-    """Fills a column of a deleted row that may not be null."""
-    if schema is None or schema.optional:
+_INTEGERS: Final = {"int8": 8, "int16": 16, "int32": 32, "int64": 64}
+
+
+def widened(schema: Schema, kind: str) -> str | None:
+    """The type that a column of type `kind` has to become to hold all numbers of `schema`; None = it does.
+
+    Only ever wider, and nullable where it was: what is narrower at the source than here stays.
+    """
+    wider = _wider(schema, bare(kind))
+    if wider is None:
         return None
-    if schema.type == "array":
-        return []
-    if schema.name in _DATES:
-        return datetime.date(1970, 1, 1)
-    if schema.name in _UNIT_US or schema.name == "io.debezium.time.ZonedTimestamp":
-        return _EPOCH
-    if schema.name == DECIMAL:
-        return Decimal(0)
-    return "" if _bare(schema) == "String" else 0
+    return nullable(wider) if is_nullable(kind) else wider
+
+
+def _wider(schema: Schema, kind: str) -> str | None:
+    integer = re.fullmatch(r"Int(\d+)", kind)
+    if integer is not None and schema.name is None and _INTEGERS.get(schema.type, 0) > int(integer[1]):
+        return f"Int{_INTEGERS[schema.type]}"
+    if kind == "Float32" and schema.name is None and schema.type == "float64":
+        return "Float64"
+    if kind.startswith("Decimal(") and schema.name == DECIMAL and schema.parameter("connect.decimal.precision") is not None:
+        precision, scale = map(int, arguments(kind))
+        new_scale = int(schema.parameter("scale") or 0)
+        digits = max(precision - scale, int(schema.parameter("connect.decimal.precision") or 0) - new_scale)
+        new = digits + max(scale, new_scale)
+        if (digits, max(scale, new_scale)) != (precision - scale, scale) and new <= _MOST_DIGITS:
+            return f"Decimal({new}, {max(scale, new_scale)})"
+    return None

@@ -1,44 +1,37 @@
-"""The target's tables: what they are, and how a missing one is made from a Connect schema.
-
-Source of the type mapping: Debezium's JDBC sink documentation, "Data and column type mapping".
-"""
+"""The target's tables: what they are, and how a missing one is made from a Connect schema."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 import psycopg
 from psycopg import sql
 
-from pycdc.model.schema import DECIMAL, Schema
-
-_PRIMITIVE = {
-    "int8": "smallint", "int16": "smallint", "int32": "integer", "int64": "bigint", "float32": "real",
-    "float64": "double precision", "boolean": "boolean", "string": "text", "bytes": "bytea", "map": "hstore", "struct": "jsonb",
-}  # fmt: skip
-_LOGICAL = {
-    "io.debezium.data.VariableScaleDecimal": "numeric",
-    "io.debezium.time.Date": "date", "org.apache.kafka.connect.data.Date": "date",
-    "io.debezium.time.Timestamp": "timestamp", "io.debezium.time.MicroTimestamp": "timestamp",
-    "io.debezium.time.NanoTimestamp": "timestamp", "org.apache.kafka.connect.data.Timestamp": "timestamp",
-    "io.debezium.time.Time": "time", "io.debezium.time.MicroTime": "time", "io.debezium.time.NanoTime": "time",
-    "org.apache.kafka.connect.data.Time": "time",
-    "io.debezium.time.ZonedTimestamp": "timestamptz", "io.debezium.time.ZonedTime": "timetz",
-    "io.debezium.time.MicroDuration": "interval", "io.debezium.time.Interval": "interval",
-    "io.debezium.data.Json": "jsonb", "io.debezium.data.Uuid": "uuid", "io.debezium.data.Xml": "xml",
-    "io.debezium.data.geometry.Point": "point",
-}  # fmt: skip
+from pycdc.model.schema import Schema
+from pycdc.sinks.postgres.types import column_types
 
 
 class Target(msgspec.Struct, frozen=True):
-    """A table of the target: its columns' types (internal names) and modifiers, and its primary key."""
+    """A table of the target: its columns' types (internal names) and modifiers, and its primary key.
+
+    `identities` are the columns GENERATED ALWAYS AS IDENTITY.
+    """
 
     schema: str
     name: str
     types: dict[str, str]
     typmods: dict[str, int]
     primary_key: tuple[str, ...]
+    identities: frozenset[str] = frozenset()
+
+    def column(self, field: str) -> str:
+        """The column of a record's field: by its own name, else by the only one that differs in case."""
+        if field in self.types:
+            return field
+        folded = field.lower()
+        found = [c for c in self.types if c.lower() == folded]
+        return found[0] if len(found) == 1 else field
 
     @property
     def identifier(self) -> sql.Identifier:
@@ -48,34 +41,30 @@ class Target(msgspec.Struct, frozen=True):
         return f"{self.schema}.{self.name}"
 
 
-def column_type(schema: Schema) -> str:
-    """The PostgreSQL type of a new column for values of `schema`."""
-    if schema.name == DECIMAL:
-        precision = schema.parameter("connect.decimal.precision")
-        return f"numeric({precision},{schema.parameter('scale')})" if precision else "numeric"
-    if schema.name == "io.debezium.data.Bits":
-        length = int(schema.parameter("length") or 1)
-        return f"bit({length})" if length < 1 << 31 else "bit varying"
-    if schema.name in _LOGICAL:
-        return _LOGICAL[schema.name]
-    if schema.type == "array" and schema.items is not None:
-        return column_type(schema.items) + "[]"
-    return _PRIMITIVE[schema.type]
+def create_statement(schema: str, name: str, row: Schema, types: Mapping[str, str], key: Sequence[str], *, fold: bool = False) -> sql.Composed:
+    """CREATE TABLE for rows of `row`, its columns of `types`; the key's are NOT NULL. `fold`: names of lower case."""
 
+    def named(field: str) -> sql.Identifier:
+        return sql.Identifier(field.lower() if fold else field)
 
-def create_statement(schema: str, name: str, row: Schema, key: Sequence[str]) -> sql.Composed:
-    """CREATE TABLE for rows of `row`; key columns are NOT NULL and the primary key."""
     columns = [
         sql.SQL("{} {}{}").format(
-            sql.Identifier(f.name),
-            sql.SQL(column_type(f.schema)),
-            sql.SQL(" NOT NULL" if f.name in key or not f.schema.optional else ""),
+            named(f.name), sql.SQL(types[f.name]), sql.SQL(" NOT NULL" if f.name in key or not f.schema.optional else "")
         )
         for f in row.fields
     ]
     if key:
-        columns.append(sql.SQL("PRIMARY KEY ({})").format(sql.SQL(", ").join(map(sql.Identifier, key))))
+        columns.append(sql.SQL("PRIMARY KEY ({})").format(sql.SQL(", ").join(map(named, key))))
     return sql.SQL("CREATE TABLE IF NOT EXISTS {} ({})").format(sql.Identifier(schema, name), sql.SQL(", ").join(columns))
+
+
+async def choose_types(conn: psycopg.AsyncConnection, schemas: Mapping[str, Schema]) -> dict[str, str]:
+    """The type of each new column: the best one that this server has."""
+    offers = {field: column_types(schema) for field, schema in schemas.items()}
+    asked = sorted({t for types in offers.values() for t in types[:-1]})
+    rows = await (await conn.execute("SELECT t, to_regtype(t) IS NOT NULL FROM unnest(%s::text[]) AS t", [asked])).fetchall() if asked else []
+    known = {t for t, there in rows if there}
+    return {field: next((t for t in types[:-1] if t in known), types[-1]) for field, types in offers.items()}
 
 
 async def load(conn: psycopg.AsyncConnection, schema: str, name: str) -> Target | None:
@@ -83,7 +72,7 @@ async def load(conn: psycopg.AsyncConnection, schema: str, name: str) -> Target 
     rows = await (
         await conn.execute(
             """
-            SELECT a.attname, t.typname, a.atttypmod,
+            SELECT a.attname, t.typname, a.atttypmod, a.attidentity = 'a',
                    (SELECT array_position(i.indkey::int2[], a.attnum) FROM pg_index i
                      WHERE i.indrelid = a.attrelid AND i.indisprimary)
               FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -97,7 +86,7 @@ async def load(conn: psycopg.AsyncConnection, schema: str, name: str) -> Target 
     ).fetchall()
     if not rows:
         return None
-    key = sorted((place, column) for column, _, _, place in rows if place is not None)
+    key = sorted((place, column) for column, *_, place in rows if place is not None)
     return Target(
-        schema, name, {c: t for c, t, _, _ in rows}, {c: m for c, _, m, _ in rows}, tuple(c for _, c in key)
+        schema, name, {r[0]: r[1] for r in rows}, {r[0]: r[2] for r in rows}, tuple(c for _, c in key), frozenset(r[0] for r in rows if r[3])
     )

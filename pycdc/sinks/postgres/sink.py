@@ -3,15 +3,15 @@
 Rows go by COPY into a temporary table with the target's own column types, and from there by one statement
 into the target: deletes, then upserts, then updates of rows that are known only in part. In `pycdc run` the
 position is written in the same transaction. A write that fails is retried when its fault is one of
-connection or concurrency; another fault is told with the row it comes from, found by bisection.
+connection or concurrency; a batch in which a row is at fault is written again in its own order, without that row.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, ClassVar
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, ClassVar, TypeVar
 
 import orjson
 import psycopg
@@ -19,100 +19,189 @@ import structlog
 from psycopg import sql
 
 from pycdc.config.definition import ConfigDef
-from pycdc.errors import BadRow, PycdcError, SinkError, TargetSchemaError
+from pycdc.errors import BadRow, ConnectionLost, SinkError, TargetSchemaError
+from pycdc.model.change import Changes
 from pycdc.model.record import Record
 from pycdc.model.schema import Schema
-from pycdc.plugins.contracts import Offset, SinkContext
-from pycdc.postgres.session import ConnectionSettings, connect, translate
-from pycdc.sinks.buffer import Buffer, Row
-from pycdc.sinks.changes import Change, change_of, where
-from pycdc.sinks.postgres import ddl
-from pycdc.sinks.postgres.config import ConfluentSinkConfig, DebeziumSinkConfig, JdbcSinkConfig
+from pycdc.plugins.contracts import Offset, Partition, SinkContext, Written, no_topic_id
+from pycdc.postgres.session import connect, translate
+from pycdc.sinks.buffer import Buffer, Entry
+from pycdc.sinks.intake import Intake
+from pycdc.sinks.isolate import write_in_order
+from pycdc.sinks.lines import Part, alike, copy_lines, keys_alike, with_key
+from pycdc.sinks.postgres import ddl, statements
+from pycdc.sinks.postgres.config import AivenSinkConfig, ConfluentSinkConfig, DebeziumSinkConfig, JdbcSinkConfig
 from pycdc.sinks.postgres.ddl import Target
-from pycdc.sinks.postgres.values import Text, decimal_by_scale, writer
+from pycdc.sinks.postgres.faults import bad_row, is_of_a_row
+from pycdc.sinks.postgres.keys import Keys
+from pycdc.sinks.postgres.naming import Naming, Place
+from pycdc.sinks.postgres.positions import Positions
+from pycdc.sinks.postgres.types import widened
+from pycdc.sinks.postgres.values import local_texts, texts
+from pycdc.sinks.units import ColumnUnits
 
 log = structlog.get_logger(__name__)
 
+_T = TypeVar("_T")
+
 #: Deadlock and serialization failure: the same statements may succeed at once.
 _CONCURRENCY = ("40P01", "40001")
-_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 
 class PostgresSink:
     """plugins.contracts.Sink for PostgreSQL."""
 
     config: ClassVar[type[ConfigDef]] = DebeziumSinkConfig
+    #: A transaction of few rows takes some milliseconds.
+    linger: float = 0.02
 
     @classmethod
     def config_for(cls, connector_class: str) -> type[ConfigDef]:
         """Each family has its own names and defaults."""
-        return ConfluentSinkConfig if connector_class.startswith("io.confluent.") else DebeziumSinkConfig
+        families = {"io.confluent.": ConfluentSinkConfig, "io.aiven.": AivenSinkConfig}
+        return next((c for prefix, c in families.items() if connector_class.startswith(prefix)), DebeziumSinkConfig)
 
     def __init__(self, settings: ConfigDef) -> None:
         assert isinstance(settings, JdbcSinkConfig)
         self.settings = settings
-        url = settings.url
-        self._connection = ConnectionSettings(
-            host=url.host, port=url.port, user=settings.user, password=settings.login_password or url.parameters.get("password"),
-            dbname=url.dbname, sslmode=url.parameters.get("sslmode", "prefer"),
-        )  # fmt: skip
+        self._connection = settings.connection()
         self._conn: psycopg.AsyncConnection | None = None
-        self._buffers: dict[tuple[str, str], Buffer] = {}
-        self._targets: dict[tuple[str, str], Target] = {}
-        self._names: dict[str, tuple[str, str]] = {}
-        self._writers: dict[tuple[int, str, str], tuple[Schema | None, list[Text]]] = {}
+        self._naming = Naming(settings.naming())
+        self._keys = Keys(settings.keys())
+        self._listed = settings.listed()
+        self._buffers: dict[Place, Buffer] = {}
+        self._targets: dict[Place, Target] = {}
+        #: The schema for whose rows a target was looked at last.
+        self._fitted: dict[Place, Schema | None] = {}
         self._staged: set[str] = set()
-        self._position_key = ""
-        self.buffered = 0
-        self.written: dict[str, int] = {}
+        self._connector = ""
+        self._topic_id: Callable[[str], Awaitable[str]] = no_topic_id
+        self._positions = Positions()
+        #: By table and column.
+        self._units = ColumnUnits(settings.time_mode)
+        self.written: dict[str, Written] = {}
+        self.retries = 0
+        self._intake = Intake(self._buffer, self._keys.of_record)
+        self.refused = self._intake.refused
 
     # ---- plugins.contracts.Sink
 
     async def open(self, context: SinkContext) -> None:
-        self._position_key = context.connector
-        await self._connected()
+        self._connector, self._topic_id = context.connector, context.topic_id
+        self._intake.tolerant = context.tolerant
+        await self._retried(self._connected, "cannot connect")
 
-    def put(self, records: Sequence[Record]) -> int:
-        """Rows into buffers. The size is an estimate: what a row's objects take in memory."""
-        for record in records:
-            change = change_of(record)
-            if change is None:
-                continue
-            if change.values is None and not change.truncate and not self.settings.deletes:
-                continue
-            place = self._place(change)
-            buffer = self._buffers.get(place)
-            if buffer is None:
-                buffer = self._buffers[place] = Buffer()
-            buffer.put(change, self._key_columns(change))
-            self.buffered += 1000
-        return self.buffered
+    def put(self, records: Sequence[Record]) -> None:
+        self._intake.records(records)
+
+    @property
+    def takes_changes(self) -> bool:
+        return not self._keys.needs_records
+
+    def put_changes(self, changes: Changes) -> None:
+        self._intake.changes(changes)
+
+    def _buffer(self, changes: Changes) -> None:
+        if not self.settings.deletes and None in changes.rows:
+            changes = self._without_deletes(changes)
+        place = self._naming.place(changes)
+        if place is None or not (len(changes) or changes.truncate):
+            return
+        changes = self._keys.shaped(self._listed.typed(changes))
+        buffer = self._buffers.get(place)
+        if buffer is None:
+            buffer = self._buffers[place] = Buffer()
+        buffer.put(changes, self._reduced_by(changes))
+
+    def _reduced_by(self, changes: Changes) -> tuple[str, ...]:
+        """Rows that are only ever inserted are all written: the target may have no key at all."""
+        if self.settings.insert_mode in ("insert", "multi") and not self.settings.deletes:
+            return ()
+        return self._keys.columns(changes)
+
+    def _without_deletes(self, changes: Changes) -> Changes:
+        """delete.enabled=false: Debezium's sink passes deletes over, Confluent's takes them for a mistake."""
+        if self.settings.refuses_deletes:
+            index = changes.rows.index(None)
+            raise BadRow.of(
+                changes.record(index), "a record is a delete", where=changes.where(index), cause="delete.enabled is false",
+                hint="set delete.enabled=true with pk.mode=record_key, or drop tombstones by a transform",
+            )  # fmt: skip
+        return changes.pick([i for i, row in enumerate(changes.rows) if row is not None])
 
     async def flush(self, position: Offset | None = None) -> None:
-        buffers, self._buffers, self.buffered = self._buffers, {}, 0
-        if not buffers and position is None:
+        async def store(conn: psycopg.AsyncConnection) -> None:
+            if position is not None:
+                await conn.execute(_STORE, [self._connector, orjson.dumps(position).decode()])
+
+        await self._flush(store, forced=position is not None)
+
+    # ---- plugins.contracts.PositionedSink
+
+    @property
+    def keeps_positions(self) -> bool:
+        return self.settings.exactly_once
+
+    async def claim(self, partitions: Sequence[Partition]) -> Mapping[Partition, int]:
+        ids = {topic: await self._topic_id(topic) for topic, _ in partitions}
+
+        async def claim() -> Mapping[Partition, int]:
+            return await self._positions.claim(await self._connected(), self._connector, partitions, ids)
+
+        return await self._retried(claim, "positions cannot be read")
+
+    async def flush_to(self, positions: Mapping[Partition, int]) -> None:
+        await self._flush(lambda conn: self._positions.store(conn, self._connector, positions), forced=True)
+
+    async def _flush(self, store: Callable[[psycopg.AsyncConnection], Awaitable[None]], *, forced: bool) -> None:
+        """Write what is buffered; `store` writes positions in the same transaction, `forced` also without rows."""
+        buffers, self._buffers = self._buffers, {}
+        if not buffers and not forced:
             return
+        in_order, told = False, len(self.refused)
+
+        async def write() -> None:
+            nonlocal in_order
+            del self.refused[told:]
+            try:
+                await self._transaction(buffers, store, in_order=in_order)
+                return
+            except BadRow:
+                if in_order:
+                    raise
+            except psycopg.Error as error:
+                if in_order or not is_of_a_row(error):
+                    raise
+            in_order = True
+            await self._transaction(buffers, store, in_order=True)
+
+        await self._retried(write, "a write failed")
+
+    async def _retried(self, act: Callable[[], Awaitable[_T]], what: str) -> _T:
+        """`act`, again after faults that pass, as often as the configuration says."""
         attempt = 0
         while True:
             try:
-                await self._transaction(buffers, position)
-                return
+                return await act()
             except psycopg.Error as error:
-                fault = translate(error, self._connection, "a write failed")
+                fault = translate(error, self._connection, what)
                 if error.sqlstate not in _CONCURRENCY and not fault.retriable:
-                    raise await self._named(error, fault, buffers) from error
-                if attempt >= self.settings.max_retries:  # type: ignore[attr-defined]
-                    raise fault from error
-                pause = min(0.1 * 2**attempt, self.settings.retry_ms / 1000) * random.uniform(0.8, 1.2)  # type: ignore[attr-defined]  # noqa: S311
-                attempt += 1
-                log.warning("a write failed, trying again", cause=fault.cause, seconds=round(pause, 1))
-                await self._disconnect()
-                await asyncio.sleep(pause)
+                    raise SinkError(what, where=self._connection.where, cause=fault.cause, hint=fault.hint) from error
+            except ConnectionLost as error:
+                fault = error
+            if attempt >= self.settings.max_retries:
+                raise fault
+            pause = min(0.1 * 2**attempt, self.settings.retry_ms / 1000) * random.uniform(0.8, 1.2)  # noqa: S311
+            attempt += 1
+            self.retries += 1
+            log.warning("trying again", what=what, cause=fault.cause, seconds=round(pause, 1))
+            await self._disconnect()
+            await asyncio.sleep(pause)
 
     async def load_position(self) -> Offset | None:
         conn = await self._connected()
         await conn.execute(_POSITIONS)
-        row = await (await conn.execute("SELECT position FROM pycdc_offsets WHERE name = %s", [self._position_key])).fetchone()
+        row = await (await conn.execute("SELECT position FROM pycdc_offsets WHERE name = %s", [self._connector])).fetchone()
         await conn.commit()
         if row is None:
             return None
@@ -135,68 +224,78 @@ class PostgresSink:
         if conn is not None:
             await conn.close()
 
-    # ---- names
-
-    def _place(self, change: Change) -> tuple[str, str]:
-        """Schema and name of the target's table."""
-        known = self._names.get(change.topic)
-        if known is None:
-            name = self.settings.table_format.replace("${topic}", change.topic)
-            for field in ("db", "schema", "table"):
-                name = name.replace("${source." + field + "}", str(change.source.get(field, "")))
-            if self.settings.dots_split and "." in name:
-                parts = name.split(".")
-                known = parts[-2], parts[-1]
-            else:
-                known = "public", name.replace(".", "_")
-            self._names[change.topic] = known
-        return known
-
-    def _key_columns(self, change: Change) -> tuple[str, ...]:
-        if self.settings.key_mode == "none":
-            return ()
-        if self.settings.key_fields:
-            fields: tuple[str, ...] = self.settings.key_fields
-            return fields
-        return tuple(change.key) if change.key is not None else ()
+    def _forget(self) -> None:
+        """A rollback has undone tables, and may have undone columns."""
+        self._staged.clear()
+        self._targets.clear()
+        self._fitted.clear()
 
     # ---- writing
 
-    async def _transaction(self, buffers: dict[tuple[str, str], Buffer], position: Offset | None) -> None:
+    async def _transaction(
+        self, buffers: dict[Place, Buffer], store: Callable[[psycopg.AsyncConnection], Awaitable[None]], *, in_order: bool
+    ) -> None:
+        """All tables' changes, reduced by key or (`in_order`) one after another without those that are refused."""
         conn = await self._connected()
         try:
             for place, buffer in buffers.items():
-                await self._write(conn, place, buffer)
-            if position is not None:
-                await conn.execute(_STORE, [self._position_key, orjson.dumps(position).decode()])
+                if in_order:
+                    await self._write_in_order(conn, place, buffer)
+                else:
+                    await self._write(conn, place, buffer)
+            await store(conn)
             await conn.commit()
         except BaseException:
             if not conn.closed:
                 await conn.rollback()
-            self._staged.clear()
+            self._forget()
             raise
         for (schema, name), buffer in buffers.items():
-            self.written[f"{schema}.{name}"] = self.written.get(f"{schema}.{name}", 0) + len(buffer.rows)
+            buffer.count_into(self.written.setdefault(f"{schema}.{name}", Written()))
 
-    async def _write(self, conn: psycopg.AsyncConnection, place: tuple[str, str], buffer: Buffer) -> None:
-        target = await self._target(conn, place, buffer)
-        if buffer.truncate and getattr(self.settings, "truncates", True):
-            await conn.execute(sql.SQL("TRUNCATE {}").format(target.identifier))
-        rows = list(buffer.rows.values())
-        key = self._key_columns(buffer.changes[-1]) or target.primary_key
-        deletes = [r for r in rows if r.values is None]
+    async def _write(self, conn: psycopg.AsyncConnection, place: Place, buffer: Buffer) -> None:
+        entries: Sequence[Entry] = list(buffer.rows.values())
+        deletes = [e for e in entries if e[0] is None]
         if deletes:
-            await self._delete(conn, target, key, deletes)
-        for columns, group in _by_columns(r for r in rows if r.values is not None):
-            await self._upsert(conn, target, key, columns, group)
+            entries = [e for e in entries if e[0] is not None]
+        whole, partial = alike(entries), alike([with_key(e) for e in buffer.partial.values()])
+        target = await self._target(conn, place, buffer, {c for part in (*whole, *partial) for c in part.columns})
+        if buffer.truncate and self.settings.truncates:
+            await conn.execute(statements.truncate(target))
+        if not buffer.rows and not buffer.partial:
+            return
+        key = [target.column(c) for c in self._keys.columns(buffer.changes[-1])] or list(target.primary_key)
+        for part in keys_alike(deletes, self._keys.columns(buffer.changes[-1])) if deletes else ():
+            stage = await self._stage(conn, target, part)
+            await conn.execute(statements.delete(target, stage, key))
+        for part in whole:
+            stage = await self._stage(conn, target, part)
+            columns = [target.column(c) for c in part.columns]
+            if self.settings.insert_mode == "update":
+                await self._update(conn, target, stage, columns, key)
+            else:
+                upserts = self.settings.insert_mode == "upsert"
+                await conn.execute(statements.insert(target, stage, columns, key, upserts=upserts))
+        for part in partial:
+            # the other columns stay; a row that is not there yet follows by the snapshot
+            stage = await self._stage(conn, target, part)
+            await self._update(conn, target, stage, [target.column(c) for c in part.columns], key)
 
-    async def _target(self, conn: psycopg.AsyncConnection, place: tuple[str, str], buffer: Buffer) -> Target:
-        """The table, made or widened when asked for. Raises TargetSchemaError."""
-        target = self._targets.get(place) or await ddl.load(conn, *place)
-        row_schema = next((c.row_schema for c in reversed(buffer.changes) if c.row_schema is not None), None)
-        if target is None and self.settings.creates and row_schema is not None:
-            key = self._key_columns(buffer.changes[-1])
-            await conn.execute(ddl.create_statement(*place, row_schema, key))
+    @staticmethod
+    async def _update(conn: psycopg.AsyncConnection, target: Target, stage: sql.Identifier, columns: Sequence[str], key: Sequence[str]) -> None:
+        if any(c not in key for c in columns):
+            await conn.execute(statements.update(target, stage, columns, key))
+
+    async def _target(self, conn: psycopg.AsyncConnection, place: Place, buffer: Buffer, fields: set[str]) -> Target:
+        """The table with columns for `fields`, made or widened when asked for. Raises TargetSchemaError."""
+        row = next((c.row_schema for c in reversed(buffer.changes) if c.row_schema is not None), None)
+        target = self._targets.get(place)
+        if target is not None and self._fitted.get(place) is row and all(target.column(f) in target.types for f in fields):
+            return target
+        target = target or await ddl.load(conn, *place)
+        if target is None and self.settings.creates and row is not None:
+            types = await ddl.choose_types(conn, {f.name: f.schema for f in row.fields})
+            await conn.execute(ddl.create_statement(*place, row, types, self._keys.columns(buffer.changes[-1]), fold=self._folds))
             target = await ddl.load(conn, *place)
             log.info("table created", table=".".join(place))
         if target is None:
@@ -204,186 +303,84 @@ class PostgresSink:
                 f"the target has no table {'.'.join(place)}", where=self._connection.where,
                 hint="create it, or set schema.evolution=basic (auto.create=true)",
             )  # fmt: skip
-        needed = {c for r in buffer.rows.values() if r.values is not None for c in r.values}
-        missing = needed - target.types.keys()
-        if missing:
-            target = await self._add_columns(conn, target, missing, row_schema)
-        self._targets[place] = target
+        target = await self._evolved(conn, target, fields, row)
+        self._targets[place], self._fitted[place] = target, row
         return target
 
-    async def _add_columns(self, conn: psycopg.AsyncConnection, target: Target, missing: set[str], row: Schema | None) -> Target:
-        types = {c: ddl.column_type(s) for c in sorted(missing) if row is not None and (s := row.field(c)) is not None}
-        statement = f'ALTER TABLE "{target.schema}"."{target.name}" ' + ", ".join(
-            f'ADD COLUMN "{c}" {types.get(c, "<type>")}' for c in sorted(missing)
-        )
-        if not self.settings.creates or len(types) != len(missing):
+    @property
+    def _folds(self) -> bool:
+        return self.settings.naming().fold
+
+    async def _evolved(self, conn: psycopg.AsyncConnection, target: Target, fields: set[str], row: Schema | None) -> Target:
+        """The table with the columns that it lacks, and with wider ones where the rows' schema is wider."""
+        missing = sorted(f for f in fields if target.column(f) not in target.types)
+        schemas = {f: s for f in missing if row is not None and (s := row.field(f)) is not None}
+        types = await ddl.choose_types(conn, schemas)
+        added = {f.lower() if self._folds else f: types.get(f, "<type>") for f in missing}
+        if missing and (not self.settings.evolves or len(types) != len(missing)):
             raise TargetSchemaError(
-                f"table {target} lacks {', '.join(sorted(missing))}", where=self._connection.where, hint=statement
-            )
-        await conn.execute(statement.encode())
+                f"table {target} lacks {', '.join(missing)}", where=self._connection.where,
+                hint=statements.alter(target, added, {}).as_string(),
+            )  # fmt: skip
+        wider = {}
+        if self.settings.evolves and row is not None:
+            columns = {target.column(f.name): f.schema for f in row.fields if target.column(f.name) in target.types}
+            wider = {c: t for c, s in columns.items() if (t := widened(s, target.types[c], target.typmods[c])) is not None}
+        if not added and not wider:
+            return target
+        await conn.execute(statements.alter(target, added, wider))
+        log.info("table altered", table=str(target), added=list(added), widened=list(wider))
         self._staged = {s for s in self._staged if not s.startswith(f"{target}|")}
         loaded = await ddl.load(conn, target.schema, target.name)
         assert loaded is not None
         return loaded
 
-    async def _stage(self, conn: psycopg.AsyncConnection, target: Target, columns: Sequence[str], lines: bytes) -> sql.Identifier:
+    async def _stage(self, conn: psycopg.AsyncConnection, target: Target, part: Part) -> sql.Identifier:
         """COPY into a temporary table of the target's column types, emptied by the commit."""
+        columns = [target.column(c) for c in part.columns]
         tag = f"{target}|{'|'.join(columns)}"
-        name = sql.Identifier("pg_temp", f"pycdc_{abs(hash(tag)):x}")
-        names = sql.SQL(", ").join(map(sql.Identifier, columns))
+        name = f"pycdc_{abs(hash(tag)):x}"
+        stage = sql.Identifier("pg_temp", name)
         if tag not in self._staged:
-            await conn.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(name))
-            await conn.execute(
-                sql.SQL("CREATE TEMP TABLE {} ON COMMIT DELETE ROWS AS SELECT {} FROM {} WHERE false").format(
-                    sql.Identifier(name._obj[1]), names, target.identifier
-                )
-            )
+            await conn.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(stage))
+            await conn.execute(statements.create_stage(target, name, columns))
             self._staged.add(tag)
         else:
-            await conn.execute(sql.SQL("TRUNCATE {}").format(name))
-        async with conn.cursor().copy(sql.SQL("COPY {} ({}) FROM STDIN").format(name, names)) as copy:
+            await conn.execute(sql.SQL("TRUNCATE {}").format(stage))
+
+        def write(field: str, values: Sequence[Any], schema: Schema | None) -> Sequence[str]:
+            column = target.column(field)
+            kind, typmod = target.types[column], target.typmods[column]
+            if (local := local_texts(values, schema, kind, self.settings.zone)) is not None:
+                return local
+            return texts(values, schema, kind, typmod, self._units[str(target), column])
+
+        lines = copy_lines(part, write, {f: target.types[c] for f, c in zip(part.columns, columns, strict=True)}, str(target))
+        async with conn.cursor().copy(statements.copy_into(stage, columns)) as copy:
             await copy.write(lines)
-        return name
+        return stage
 
-    async def _upsert(
-        self, conn: psycopg.AsyncConnection, target: Target, key: Sequence[str], columns: tuple[str, ...], rows: list[Row]
-    ) -> None:
-        stage = await self._stage(conn, target, columns, self._lines(target, columns, rows, lambda r: r.values or {}))
-        names = sql.SQL(", ").join(map(sql.Identifier, columns))
-        others = [c for c in columns if c not in key]
-        if rows[0].partial or self.settings.insert_mode == "update":
-            await self._update(conn, target, stage, key, others)
-            return
-        statement = sql.SQL("INSERT INTO {} ({}) SELECT {} FROM {}").format(target.identifier, names, names, stage)
-        if self.settings.insert_mode == "upsert" and key:
-            changes = sql.SQL(", ").join(sql.SQL("{0} = EXCLUDED.{0}").format(sql.Identifier(c)) for c in others)
-            action = sql.SQL("UPDATE SET {}").format(changes) if others else sql.SQL("NOTHING")
-            arbiter = sql.SQL(", ").join(map(sql.Identifier, key))
-            statement += sql.SQL(" ON CONFLICT ({}) DO {}").format(arbiter, action)
-        await conn.execute(statement)
+    # ---- rows at fault
 
-    async def _update(
-        self, conn: psycopg.AsyncConnection, target: Target, stage: sql.Identifier, key: Sequence[str], others: list[str]
-    ) -> None:
-        """Rows known in part: the other columns stay; a row that is not there yet follows by the snapshot."""
-        if not others:
-            return
-        sets = sql.SQL(", ").join(sql.SQL("{0} = s.{0}").format(sql.Identifier(c)) for c in others)
-        same = sql.SQL(" AND ").join(sql.SQL("t.{0} = s.{0}").format(sql.Identifier(c)) for c in key)
-        await conn.execute(sql.SQL("UPDATE {} AS t SET {} FROM {} AS s WHERE {}").format(target.identifier, sets, stage, same))
-
-    async def _delete(self, conn: psycopg.AsyncConnection, target: Target, key: Sequence[str], rows: list[Row]) -> None:
-        if not key or any(r.key is None for r in rows):
-            raise BadRow("a delete without key", where=where(rows[0].change.record), hint="give the table a primary key")
-        stage = await self._stage(conn, target, tuple(key), self._lines(target, tuple(key), rows, lambda r: r.key or {}, of_key=True))
-        same = sql.SQL(" AND ").join(sql.SQL("t.{0} = s.{0}").format(sql.Identifier(c)) for c in key)
-        await conn.execute(sql.SQL("DELETE FROM {} AS t USING {} AS s WHERE {}").format(target.identifier, stage, same))
-
-    # ---- texts
-
-    def _lines(
-        self, target: Target, columns: tuple[str, ...], rows: list[Row], values: Callable[[Row], dict[str, Any]], *, of_key: bool = False
-    ) -> bytes:
-        """COPY's text format, a column at a time: one writer runs over all rows before the next."""
-        schema = rows[0].change.key_schema if of_key else rows[0].change.row_schema
-        same = all((r.change.key_schema if of_key else r.change.row_schema) is schema for r in rows)
-        texts = []
-        for c in columns:
-            write = self._writer(target, c, schema.field(c) if schema is not None else None)
-            column = [values(r)[c] for r in rows]
-            if not same:
-                write = self._any_writer(target, c, rows, of_key=of_key)
+    async def _write_in_order(self, conn: psycopg.AsyncConnection, place: Place, buffer: Buffer) -> None:
+        async def write(changes: Sequence[Changes]) -> None:
+            part = Buffer()
+            for c in changes:
+                part.put(c, self._reduced_by(c))
+            await conn.execute("SAVEPOINT pycdc")
             try:
-                texts.append(_escaped([None if v is None else write(v) for v in column] if None in column else list(map(write, column))))
-            except (ValueError, TypeError, KeyError, OverflowError) as error:
-                raise self._unwritable(target, c, rows, column, write, error) from None
-        return "".join("\t".join(line) + "\n" for line in zip(*texts, strict=True)).encode()
+                await self._write(conn, place, part)
+            except (psycopg.Error, BadRow) as error:
+                if conn.closed or (isinstance(error, psycopg.Error) and not is_of_a_row(error)):
+                    raise
+                await conn.execute("ROLLBACK TO SAVEPOINT pycdc")
+                self._forget()
+                raise error if isinstance(error, BadRow) else bad_row(error, ".".join(place)) from error
+            await conn.execute("RELEASE SAVEPOINT pycdc")
 
-    def _writer(self, target: Target, column: str, schema: Schema | None) -> Text:
-        kind = target.types[column]
-        if schema is None and kind == "numeric" and target.typmods[column] >= 4:
-            return decimal_by_scale((target.typmods[column] - 4) & 0x7FF)
-        return writer(schema, kind)
-
-    def _any_writer(self, target: Target, column: str, rows: list[Row], *, of_key: bool) -> Text:
-        """Rows of several schemas in one batch: the value says which writer it takes only with its row."""
-        iterator = iter(rows)
-
-        def write(value: Any) -> str:
-            for row in iterator:
-                if (row.values if not of_key else row.key or {})[column] is not None:  # type: ignore[index]
-                    schema = row.change.key_schema if of_key else row.change.row_schema
-                    return self._writer(target, column, schema.field(column) if schema is not None else None)(value)
-            raise ValueError("more values than rows")
-
-        return write
-
-    def _unwritable(self, target: Target, column: str, rows: list[Row], values: list[Any], write: Text, error: Exception) -> BadRow:
-        for row, value in zip(rows, values, strict=True):
-            try:
-                if value is not None:
-                    write(value)
-            except (ValueError, TypeError, KeyError, OverflowError):
-                return BadRow(
-                    f"a value cannot be written to column {column} of {target}", where=where(row.change.record),
-                    cause=f"a {type(value).__name__} for type {target.types[column]}: {type(error).__name__}",
-                )  # fmt: skip
-        return BadRow(f"a value cannot be written to column {column} of {target}", cause=type(error).__name__)
-
-    # ---- the row at fault
-
-    async def _named(self, error: psycopg.Error, fault: PycdcError, buffers: dict[tuple[str, str], Buffer]) -> PycdcError:
-        """The row that the server refuses, found by halving the batch in transactions that are rolled back."""
-        for place, buffer in buffers.items():
-            rows = list(buffer.rows.items())
-            if not await self._refused(place, buffer, rows):
-                continue
-            while len(rows) > 1:
-                half = rows[: len(rows) // 2]
-                rows = half if await self._refused(place, buffer, half) else rows[len(rows) // 2 :]
-            diagnosis = error.diag
-            column = f", column {diagnosis.column_name}" if diagnosis.column_name else ""
-            return BadRow(
-                f"a row cannot be written to {'.'.join(place)}", where=where(rows[0][1].change.record) + column,
-                cause=f"{error.sqlstate} {diagnosis.message_primary or ''}".strip(), hint=fault.hint,
-            )  # fmt: skip
-        return SinkError("a write failed", where=self._connection.where, cause=fault.cause, hint=fault.hint)
-
-    async def _refused(self, place: tuple[str, str], buffer: Buffer, rows: list[tuple[Any, Row]]) -> bool:
-        part = Buffer()
-        part.rows, part.changes = dict(rows), buffer.changes
-        conn = await self._connected()
-        try:
-            await self._write(conn, place, part)
-        except psycopg.Error:
-            return True
-        finally:
-            if not conn.closed:
-                await conn.rollback()
-            self._staged.clear()
-        return False
-
-
-def _escaped(texts: list[Any]) -> list[str]:
-    r"""COPY's escapes and its \N, where a column needs them: one look at all of it, since most need none."""
-    nulls = None in texts
-    whole = "".join(t for t in texts if t is not None) if nulls else "".join(texts)
-    if "\\" in whole or "\t" in whole or "\n" in whole or "\r" in whole:
-        return [r"\N" if t is None else t.translate(_ESCAPES) for t in texts]
-    return [r"\N" if t is None else t for t in texts] if nulls else texts
+        await write_in_order(buffer.changes, write, self._intake.refuse)
 
 
 _POSITIONS = "CREATE TABLE IF NOT EXISTS pycdc_offsets (name text PRIMARY KEY, position text NOT NULL)"
 _STORE = "INSERT INTO pycdc_offsets VALUES (%s, %s) ON CONFLICT (name) DO UPDATE SET position = EXCLUDED.position"
 
-
-def _by_columns(rows: Iterable[Row]) -> Iterable[tuple[tuple[str, ...], list[Row]]]:
-    """Rows of the same columns and kind together; rows are sorted by nothing: the stage has no order."""
-    groups: dict[tuple[bool, tuple[str, ...]], list[Row]] = {}
-    for row in rows:
-        values = dict(row.values or {})
-        if row.partial and row.key is not None:
-            values |= row.key
-            row.values = values
-        groups.setdefault((row.partial, tuple(values)), []).append(row)
-    return [(columns, group) for (_, columns), group in groups.items()]

@@ -1,33 +1,28 @@
 """Values of Connect schemas -> texts that PostgreSQL's own input functions read, for COPY.
 
-The target's column type decides what becomes of the text; a schemaless value is read by that type alone
-(temporal numbers then have the units of Debezium's adaptive mode).
+The target's column type decides what becomes of the text; a schemaless value is read by that type alone, and
+temporal numbers by `units`.
 """
 
 from __future__ import annotations
 
-import datetime
 from binascii import a2b_base64
-from collections.abc import Callable
-from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import orjson
 
 from pycdc.model.schema import DECIMAL, Schema
+from pycdc.sinks.times import DAYS, SECONDS, decimal_texts, variable_decimal
+from pycdc.sinks.units import MICROSECOND, Units
 
 Text = Callable[[Any], str]
 
-_EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
-_EPOCH = datetime.datetime(1970, 1, 1)  # noqa: DTZ001 - a timestamp without zone
-_ORDINAL = _EPOCH.toordinal()
 #: What Debezium writes for infinity and -infinity.
-_INFINITE_DAYS = {-2147472692: "infinity", -2147472691: "-infinity", -622191234: "infinity", -625821272: "-infinity"}
 _INFINITE_US = {9223372036825200000: "infinity", -9223372036832400000: "-infinity"}
-
-
-def _plain(value: Any) -> str:
-    return str(value)
 
 
 def _itself(value: str) -> str:
@@ -42,34 +37,14 @@ def _bytes(value: bytes) -> str:
     return "\\x" + value.hex()
 
 
-def _date(days: int) -> str:
-    if days in _INFINITE_DAYS:
-        return _INFINITE_DAYS[days]
-    ordinal = days + _ORDINAL
-    if 1 <= ordinal <= 3_652_059:
-        return datetime.date.fromordinal(ordinal).isoformat()
-    return f"J{days + 2_440_588}"  # Julian day: any date PostgreSQL has, BC and beyond the year 9999
-
-
-class _Seconds(dict[int, str]):
-    """Seconds since 1970 -> their text; the rows of a batch often share them. Bounded."""
-
-    def __missing__(self, second: int) -> str:
-        if len(self) > 4096:
-            self.clear()
-        days, rest = divmod(second, 86_400)
-        text = self[second] = f"{_date(days)} {rest // 3600:02}:{rest // 60 % 60:02}:{rest % 60:02}"
-        return text
-
-
-_SECONDS = _Seconds()
+_date = DAYS.__getitem__
 
 
 def _timestamp(us: int) -> str:
     if us in _INFINITE_US:
         return _INFINITE_US[us]
     second, fraction = divmod(us, 1_000_000)
-    return f"{_SECONDS[second]}.{fraction:06}" if fraction else _SECONDS[second]
+    return f"{SECONDS[second]}.{fraction:06}" if fraction else SECONDS[second]
 
 
 def _time(us: int) -> str:
@@ -85,11 +60,6 @@ def _zoned(text: str) -> str:
         year, _, rest = text[1:].partition("-")
         return f"{int(year) + 1:04}-{rest.removesuffix('Z').replace('T', ' ')}+00 BC"
     return text
-
-
-def _variable_decimal(value: dict[str, Any]) -> str:
-    unscaled = int.from_bytes(value["value"], "big", signed=True)
-    return format(_EXACT.scaleb(Decimal(unscaled), -value["scale"]), "f")
 
 
 def _decimal(value: Any) -> str:
@@ -109,7 +79,7 @@ def _point(value: dict[str, Any]) -> str:
 
 _LOGICAL: dict[str, Text] = {
     DECIMAL: _decimal,
-    "io.debezium.data.VariableScaleDecimal": _variable_decimal,
+    "io.debezium.data.VariableScaleDecimal": variable_decimal,
     "io.debezium.time.Date": _date,
     "org.apache.kafka.connect.data.Date": _date,
     "io.debezium.time.Timestamp": lambda ms: _timestamp(ms * 1000),
@@ -126,10 +96,48 @@ _LOGICAL: dict[str, Text] = {
 }
 
 
-def writer(schema: Schema | None, target: str) -> Text:
-    """The writer of values for a column of PostgreSQL type `target` (its internal name, `_int4` for arrays)."""
-    if schema is None:
-        return _by_target(target)
+def texts(values: Sequence[Any], schema: Schema | None, target: str, typmod: int, units: Units) -> Sequence[str]:
+    """Values of one column, none of them None, as texts for a column of PostgreSQL type `target` (its internal
+    name, `_int4` for arrays). By column, because one look at all types replaces one at each value.
+
+    `units` are the column's, for temporal numbers without schema.
+
+    Raises ValueError, TypeError, KeyError or OverflowError for a value that has no text.
+    """
+    if schema is not None:
+        write = _writer(schema, target)
+    elif (kinds := set(map(type, values))) == {int} and target in _MOMENTS:
+        return _moments(values, target, units, 6 if typmod < 0 else typmod)
+    else:
+        if kinds == {str} and target == "numeric" and typmod >= 4:
+            return decimal_texts(values, _scale(typmod))
+        write = _of_kind(kinds.pop(), target, typmod) if len(kinds) == 1 else _of_any(target, typmod)
+    return values if write is _itself else list(map(write, values))
+
+
+_UTC = ZoneInfo("UTC")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LOCAL = {"org.apache.kafka.connect.data.Timestamp": "timestamp", "org.apache.kafka.connect.data.Time": "time"}
+
+
+def local_texts(values: Sequence[int], schema: Schema | None, target: str, zone: ZoneInfo) -> Sequence[str] | None:
+    """Connect's own moments and times, ms, on the wall clock of `zone` (db.timezone), for columns that have no zone.
+
+    None where the zone makes no difference.
+    """
+    if zone is _UTC or schema is None or schema.name is None or _LOCAL.get(schema.name) != target:
+        return None
+    return [_local(ms, zone) if target == "timestamp" else _local(ms, zone).partition(" ")[2] for ms in values]
+
+
+def _local(ms: int, zone: ZoneInfo) -> str:
+    try:
+        return (_EPOCH + timedelta(milliseconds=ms)).astimezone(zone).replace(tzinfo=None).isoformat(" ")
+    except OverflowError:  # infinity, and years that have no zones
+        return _timestamp(ms * 1000)
+
+
+def _writer(schema: Schema, target: str) -> Text:
     if schema.name == "io.debezium.data.Bits":
         return _bits(int(schema.parameter("length") or 1)) if target in ("bit", "varbit") else _bytes
     if schema.name in _LOGICAL and target not in ("int4", "int8", "text", "varchar"):  # there the number itself is wanted
@@ -137,7 +145,7 @@ def writer(schema: Schema | None, target: str) -> Text:
     if schema.name in (DECIMAL, "io.debezium.data.VariableScaleDecimal"):
         return _LOGICAL[schema.name]
     if schema.type == "array" and schema.items is not None:
-        return _array(writer(schema.items, target.removeprefix("_")))
+        return _array(_writer(schema.items, target.removeprefix("_")))
     if schema.type == "boolean":
         return (lambda v: "1" if v else "0") if target in ("bit", "varbit") else _boolean
     if schema.type == "bytes":
@@ -146,7 +154,18 @@ def writer(schema: Schema | None, target: str) -> Text:
         return _itself
     if schema.type in ("map", "struct"):
         return _hstore if target == "hstore" else lambda v: orjson.dumps(v).decode()
-    return _plain
+    return str
+
+
+_MOMENTS = frozenset(("timestamp", "timestamptz", "time"))
+
+
+def _moments(values: Sequence[int], target: str, units: Units, precision: int) -> list[str]:
+    unit = (units.of_times if target == "time" else units.of_moments)(values, precision)
+    write = _time if target == "time" else _timestamp
+    if unit == MICROSECOND:
+        return list(map(write, values))
+    return [write(v * unit // MICROSECOND) for v in values]
 
 
 def _array(item: Text) -> Text:
@@ -164,47 +183,44 @@ def _hstore(values: dict[str, str | None]) -> str:
     return ",".join(f"{_quoted(k)}=>{'NULL' if v is None else _quoted(v)}" for k, v in values.items())
 
 
-def _by_target(target: str) -> Text:
-    """A schemaless value: JSON gives numbers, texts, lists; the column says what they mean."""
-    numbers: dict[str, Text] = {"date": _date, "timestamp": _timestamp, "timestamptz": _timestamp, "time": _time, "interval": lambda us: f"{us} microseconds"}
-    of_number = numbers.get(target)
-
-    def text(value: Any) -> str:
-        if type(value) is str:
-            if target == "timestamptz":
-                return _zoned(value)
-            return value if target != "bytea" else _bytes(_base64(value))
-        if isinstance(value, bool):
-            return _boolean(value)
-        if isinstance(value, int) and of_number is not None:
-            return of_number(value)
-        if isinstance(value, list):
-            return _array(_by_target(target.removeprefix("_")))(value)
-        if isinstance(value, dict):
-            if target == "numeric" and value.keys() == {"scale", "value"}:
-                return _variable_decimal({"scale": value["scale"], "value": _base64(value["value"])})
-            return _hstore(value) if target == "hstore" else orjson.dumps(value).decode()
-        return str(value)
-
-    return text
+def _scale(typmod: int) -> int:
+    """Digits behind the point of a numeric with a modifier. Source: numeric.c, make_numeric_typmod."""
+    return (typmod - 4) & 0x7FF
 
 
-def decimal_by_scale(scale: int) -> Text:
-    """A schemaless precise Decimal: base64 of the unscaled number, the scale is the column's."""
-    one = 10**scale
-    other = _by_target("numeric")
+# ---- schemaless values: JSON gives numbers, texts, lists; the column says what they mean
 
-    def text(value: Any) -> str:
-        if type(value) is not str:
-            return other(value)
-        unscaled = int.from_bytes(a2b_base64(value), "big", signed=True)
-        if not scale:
-            return str(unscaled)
-        whole, fraction = divmod(abs(unscaled), one)
-        return f"{'-' if unscaled < 0 else ''}{whole}.{fraction:0{scale}}"
+
+def _of_kind(kind: type, target: str, typmod: int) -> Text:
+    """The writer of values that are all of type `kind`."""
+    if kind is str:
+        if target == "numeric" and typmod >= 4:
+            return lambda value: str(decimal_texts((value,), _scale(typmod))[0])
+        return _zoned if target == "timestamptz" else _itself if target != "bytea" else lambda v: _bytes(a2b_base64(v))
+    if kind is bool:
+        return _boolean
+    if kind is int:
+        return _OF_NUMBER.get(target, str)
+    if kind is list:
+        return _array(_of_any(target.removeprefix("_"), typmod))
+    if kind is dict:
+        return _of_dict(target)
+    return str
+
+
+def _of_any(target: str, typmod: int) -> Text:
+    return lambda value: _of_kind(type(value), target, typmod)(value)
+
+
+def _of_dict(target: str) -> Text:
+    def text(value: dict[str, Any]) -> str:
+        if target == "numeric" and value.keys() == {"scale", "value"}:
+            return variable_decimal({"scale": value["scale"], "value": a2b_base64(value["value"])})
+        return _hstore(value) if target == "hstore" else orjson.dumps(value).decode()
 
     return text
 
 
-def _base64(text: str) -> bytes:
-    return a2b_base64(text)
+_OF_NUMBER: dict[str, Text] = {
+    "date": _date, "timestamp": _timestamp, "timestamptz": _timestamp, "time": _time, "interval": lambda us: f"{us} microseconds"
+}  # fmt: skip

@@ -7,14 +7,20 @@ old configurations carry has no effect here; it is accepted with a warning.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
-from pycdc.config.definition import ConfigDef, Property, boolean, integer, one_of, parsed, password, text
+from pycdc.config.definition import Property, boolean, integer, one_of, parsed, password, text, words
 from pycdc.debezium.columns import PREFIXES, ColumnRules
 from pycdc.debezium.keys import KeyRules
 from pycdc.debezium.topics import STRATEGIES
 from pycdc.errors import Fault
 from pycdc.model.javaregex import NameFilter, compile_java, split_list
+from pycdc.plugins import registry
+from pycdc.plugins.contracts import CustomConverter
+from pycdc.postgres.identity import IdentityRules
+from pycdc.sources.postgres.moot import MootProperties
+from pycdc.sources.postgres.reselect import CLASS, OPTIONS, ReselectRules
 
 _LATER = "it is not available in this release"
 _MOOT = "it has no meaning in pycdc"
@@ -48,16 +54,35 @@ def _operations(value: str) -> frozenset[str]:
     return frozenset(words)
 
 
+def _channels(*known: str) -> Any:
+    def parse(value: str) -> tuple[str, ...]:
+        listed = tuple(dict.fromkeys(w.strip().lower() for w in value.split(",") if w.strip()))
+        for word in listed:
+            if word not in known:
+                raise ValueError(f"must list some of {', '.join(known)}")
+        return listed
+
+    return parsed("LIST", parse, ", ".join(known))
+
+
+def _tags(value: str) -> dict[str, str]:
+    pairs = [entry.partition("=") for entry in value.split(",") if entry.strip()]
+    for key, equals, _ in pairs:
+        if not equals or not re.fullmatch(r"[a-zA-Z_][a-zA-Z0-9_]*", key.strip()):
+            raise ValueError("must be key=value pairs, separated by commas; a key is letters, digits and underscores")
+    return {key.strip(): text.strip() for key, _, text in pairs}
+
+
 def _plugin(value: str) -> str:
     if value != "pgoutput":
         raise ValueError("must be pgoutput, the plugin that is part of PostgreSQL itself")
     return value
 
 
-class PostgresSourceConfig(ConfigDef):
+class PostgresSourceConfig(MootProperties):
     """io.debezium.connector.postgresql.PostgresConnector."""
 
-    prefixes = (*PREFIXES, "driver.", "snapshot.select.statement.overrides.", "snapshot.mode.configuration.based.")
+    prefixes = (*PREFIXES, "driver.", "signal.consumer.", "snapshot.select.statement.overrides.", "snapshot.max.threads.multiplier.", "openlineage.integration.")
 
     # ---- connection
     topic_prefix = Property[str](
@@ -77,12 +102,18 @@ class PostgresSourceConfig(ConfigDef):
     sslkey = OptionalText("database.sslkey", text(), doc="Client key, PEM file.")
     sslpassword = Property[str | None]("database.sslpassword", password(), doc="Password of the client key.")
     sslrootcert = OptionalText("database.sslrootcert", text(), doc="Certificate authorities, PEM file.")
-    sslfactory = OptionalText("database.sslfactory", text(), ignored="TLS is libpq's; use database.sslmode", doc="A Java class.")
+    sslfactory = OptionalText(
+        "database.sslfactory", text(), doc="Of the JDBC driver; NonValidatingFactory lowers verify-ca and verify-full to require, others have no effect."
+    )
     tcp_keepalive = Property[bool]("database.tcpKeepAlive", boolean(), default=True, doc="TCP keepalive on all connections.")
     initial_statements = OptionalText(
         "database.initial.statements", text(), doc="SQL run on every ordinary connection; `;` separates, `;;` is a semicolon."
     )
     query_timeout = Property[int]("database.query.timeout.ms", integer(0), default=600_000, doc="Limit of catalog queries, ms; 0 = none.")
+    guardrail = Property[int]("guardrail.collections.max", integer(0), default=0, doc="Most tables that may be captured; 0 = no limit.")
+    guardrail_action = Property[str](
+        "guardrail.collections.limit.action", one_of("warn", "fail"), default="warn", doc="What more tables than that do."
+    )
     max_retries = Property[int]("errors.max.retries", integer(-1), default=-1, doc="Retries after a retriable fault; -1 endless, 0 none.")
     retry_wait = Property[int](
         "retriable.restart.connector.wait.ms", integer(0), default=10_000, doc="Longest pause before a retry, ms; the first is short."
@@ -100,6 +131,18 @@ class PostgresSourceConfig(ConfigDef):
     slot_params = OptionalText("slot.stream.params", text(), doc="`key=value;...` for START_REPLICATION.")
     slot_retries = Property[int]("slot.max.retries", integer(0), default=6, doc="Tries to attach to a busy slot.")
     slot_retry_delay = Property[int]("slot.retry.delay.ms", integer(0), default=10_000, doc="Pause between those tries, ms.")
+    creation_timeout = Property[int](
+        "internal.create.slot.command.timeout", integer(0), default=90, doc="Limit for making a slot, s; then it is tried again. 0 = none."
+    )
+    mismatch = Property[str](
+        "offset.mismatch.strategy", one_of("no_validation", "trust_offset", "trust_slot", "trust_greater_lsn"), default="no_validation",
+        doc="When the slot is ahead of the stored offset: the first two stop with an error, the others go on from the slot. "
+        "When the offset is ahead: trust_slot reads again from the slot.",
+    )
+    identity_autoset = Property[IdentityRules](
+        "replica.identity.autoset.values", parsed("LIST", IdentityRules.parse, "schema.table:DEFAULT, FULL, NOTHING or INDEX name"),
+        default=IdentityRules([]), doc="Replica identities to set at the start; the table is a Java pattern.",
+    )
     publication = Property[str]("publication.name", text(), default="dbz_publication", doc="Publication; see publication.autocreate.mode.")
     autocreate = Property[str](
         "publication.autocreate.mode", one_of("all_tables", "disabled", "filtered", "no_tables"), default="all_tables",
@@ -163,7 +206,6 @@ class PostgresSourceConfig(ConfigDef):
     transaction_topic = Property[str](
         "topic.transaction", text(), default="transaction", old_names=("transaction.topic",), doc="Last part of the transaction topic."
     )
-    comments = Property[bool]("include.schema.comments", boolean(), default=False, doc="Column comments become the schema's doc.")
 
     # ---- values and schemas
     decimal = Property[str]("decimal.handling.mode", one_of("precise", "double", "string"), default="precise", doc="numeric and money.")
@@ -196,12 +238,28 @@ class PostgresSourceConfig(ConfigDef):
 
     # ---- snapshot
     snapshot_mode = Property[str](
-        "snapshot.mode", one_of("initial", "always", "initial_only", "no_data", "when_needed", "never", "exported"),
+        "snapshot.mode", one_of("initial", "always", "initial_only", "no_data", "when_needed", "configuration_based", "never", "exported"),
         default="initial", importance="HIGH", doc="When rows that are already there are read; never = no_data, exported = initial.",
     )
+    based_on_data = Property[bool](
+        "snapshot.mode.configuration.based.snapshot.data", boolean(), default=False, doc="configuration_based: read rows at every start."
+    )
+    based_on_schema = Property[bool](
+        "snapshot.mode.configuration.based.snapshot.schema", boolean(), default=False, ignored="PostgreSQL needs no schema snapshot", doc="configuration_based."
+    )
+    based_on_stream = Property[bool](
+        "snapshot.mode.configuration.based.start.stream", boolean(), default=False, doc="configuration_based: stream afterwards."
+    )
+    based_on_schema_error = Property[bool](
+        "snapshot.mode.configuration.based.snapshot.on.schema.error", boolean(), default=False, ignored="PostgreSQL needs no schema snapshot", doc="configuration_based."
+    )
+    based_on_data_error = Property[bool](
+        "snapshot.mode.configuration.based.snapshot.on.data.error", boolean(), default=False,
+        doc="configuration_based: read rows anew when the slot no longer holds what follows the stored offset.",
+    )
     snapshot_isolation = Property[str](
-        "snapshot.isolation.mode", one_of("serializable", "repeatable_read", "read_committed", "read_uncommitted"),
-        default="serializable", ignored="a snapshot here is always REPEATABLE READ on an exported snapshot", doc="Isolation.",
+        "snapshot.isolation.mode", one_of("serializable", "repeatable_read", "read_committed", "read_uncommitted"), default="serializable",
+        doc="Of a snapshot without a slot (initial_only); beside a slot it is always REPEATABLE READ at the slot's point.",
     )
     snapshot_locking = Property[str]("snapshot.locking.mode", one_of("none", "shared"), default="none", doc="shared = ACCESS SHARE while reading.")
     snapshot_lock_timeout = Property[int]("snapshot.lock.timeout.ms", integer(0), default=10_000, doc="Limit for those locks, ms.")
@@ -209,10 +267,20 @@ class PostgresSourceConfig(ConfigDef):
     snapshot_overrides = Property[NameFilter](
         "snapshot.select.statement.overrides", _filter(), default=NameFilter([]), doc="Tables with a SELECT of their own under snapshot.select.statement.overrides.TABLE."
     )
-    snapshot_fetch = Property[int]("snapshot.fetch.size", integer(1), default=10_240, ignored="rows are streamed by COPY", doc="Rows per fetch.")
+    snapshot_order = Property[str](
+        "snapshot.tables.order.by.row.count", one_of("disabled", "ascending", "descending"), default="disabled",
+        doc="Read small or large tables first, by the planner's estimate; else by name.",
+    )
     snapshot_delay = Property[int]("snapshot.delay.ms", integer(0), default=0, doc="Pause before the snapshot, ms.")
     streaming_delay = Property[int]("streaming.delay.ms", integer(0), default=0, doc="Pause before streaming, ms.")
-    snapshot_threads = Property[int]("snapshot.max.threads", integer(1), default=1, ignored=_LATER, doc="Parallel snapshot.")
+    snapshot_threads = Property[int](
+        "snapshot.max.threads", integer(1), default=1, doc="Connections that read a snapshot side by side, across tables and within large ones."
+    )
+    threads_multiplier = Property[int]("snapshot.max.threads.multiplier", integer(1), default=1, doc="Ranges of a large table per thread.")
+    legacy_threads = Property[bool](
+        "legacy.snapshot.max.threads", boolean(), default=False, old_names=("internal.legacy.snapshot.max.threads",),
+        doc="Side by side across tables only.",
+    )
 
     # ---- topics
     naming = Property[str]("topic.naming.strategy", one_of(*STRATEGIES), default=STRATEGIES[0], doc="How topics are named.")
@@ -225,30 +293,100 @@ class PostgresSourceConfig(ConfigDef):
     key_field_replacement = OptionalText("topic.key.field.replacement", text(), doc="Its replacement.")
 
     # ---- bounds
+    metric_tags = Property[dict[str, str]](
+        "custom.metric.tags", parsed("LIST", _tags, "key=value,key=value"), default={}, doc="Labels added to every metric of Debezium's names."
+    )
     queue_bytes = Property[int](
         "max.queue.size.in.bytes", integer(0), default=0, doc="Bytes of events in flight; 0 = 64 MiB here. One larger record passes alone."
     )
-    queue_size = Property[int]("max.queue.size", integer(1), default=8192, ignored="memory is bounded by bytes", doc="Events in the queue.")
-    batch_size = Property[int]("max.batch.size", integer(1), default=2048, ignored="batches are bounded by bytes", doc="Events per batch.")
-    poll_interval = Property[int]("poll.interval.ms", integer(0), default=500, ignored="the stream is waited for, not polled", doc="Idle wait.")
 
-    # ---- accepted, with a word about it
-    signal_table = OptionalText("signal.data.collection", text(), ignored=_LATER, doc="Signal table.")
-    signal_channels = OptionalText("signal.enabled.channels", text(), ignored=_LATER, doc="Signal channels.")
-    signal_topic = OptionalText("signal.kafka.topic", text(), ignored=_LATER, doc="Signal topic.")
-    notifications = OptionalText("notification.enabled.channels", text(), ignored=_LATER, doc="Notification channels.")
-    notification_topic = OptionalText("notification.sink.topic.name", text(), ignored=_LATER, doc="Notification topic.")
-    chunk_size = OptionalText("incremental.snapshot.chunk.size", text(), ignored=_LATER, doc="Incremental snapshot.")
-    identity_autoset = OptionalText("replica.identity.autoset.values", text(), ignored=_LATER, doc="Replica identities to set.")
-    mismatch = OptionalText("offset.mismatch.strategy", text(), ignored=_LATER, doc="Offset against slot.")
-    custom_converters = OptionalText("converters", text(), ignored=_LATER, doc="Custom converters.")
-    post_processors = OptionalText("post.processors", text(), ignored=_LATER, doc="Post-processors.")
-    schema_refresh = OptionalText("schema.refresh.mode", text(), ignored="the stream itself tells each change of a table", doc="Schema refresh.")
-    schema_changes = OptionalText("include.schema.changes", text(), ignored="PostgreSQL gives no schema changes", doc="Schema change topic.")
-    topic_cache = OptionalText("topic.cache.size", text(), ignored=_MOOT, doc="Java cache.")
-    shutdown_timeout = OptionalText("executor.shutdown.timeout.ms", text(), ignored=_MOOT, doc="Java threads.")
-    fetch_size = OptionalText("query.fetch.size", text(), ignored=_MOOT, doc="JDBC fetch size.")
-    metric_tags = OptionalText("custom.metric.tags", text(), ignored=_LATER, doc="Metric labels.")
+    # ---- signals, notifications, incremental snapshots
+    signal_table = OptionalText("signal.data.collection", text(), doc="Table `schema.table` whose inserted rows (id, type, data) are signals.")
+    signal_channels = Property[tuple[str, ...]](
+        "signal.enabled.channels", _channels("source", "kafka", "file", "jmx", "in-process"), default=("source",),
+        doc="Where signals come from: source (the table), kafka, file, in-process.",
+    )
+    signal_interval = Property[int]("signal.poll.interval.ms", integer(1), default=5000, doc="Period of looking into channels other than the table, ms.")
+    signal_topic = OptionalText("signal.kafka.topic", text(), doc="Topic of signals; `TOPIC.PREFIX-signal` when not given.")
+    signal_bootstrap = OptionalText("signal.kafka.bootstrap.servers", text(), doc="Brokers of that topic.")
+    signal_group = Property[str]("signal.kafka.groupId", text(), default="kafka-signal", doc="Consumer group that keeps the position in that topic.")
+    signal_file = Property[str]("signal.file", text(), default="file-signals.txt", doc="File of signals, a JSON object per line; emptied as it is read.")
+    notification_channels = Property[tuple[str, ...]](
+        "notification.enabled.channels", _channels("sink", "log", "jmx"), default=(), doc="Where notifications go: sink (a topic), log.",
+    )
+    notification_topic = OptionalText("notification.sink.topic.name", text(), doc="Topic of notifications.")
+    chunk_size = Property[int]("incremental.snapshot.chunk.size", integer(1), default=1024, doc="Rows per chunk of an incremental snapshot.")
+    watermarking = Property[str](
+        "incremental.snapshot.watermarking.strategy", one_of("insert_insert", "insert_delete"), default="insert_insert",
+        doc="How a chunk's window closes in the signal table: by another row, or by removing the first.",
+    )
+    read_only = Property[bool](
+        "read.only", boolean(), default=False, doc="Never write to the signal table: positions of the WAL are the watermarks."
+    )
+
+    # ---- what is done with events before they go out
+    post_processors = Property[tuple[str, ...]](
+        "post.processors", words(), default=(),
+        doc=f"Names of post-processors; `NAME.type={CLASS}` reads columns again that a change does not carry: `NAME.reselect.columns.include.list` "
+        "(`schema.table:column`), `.exclude.list`, `NAME.reselect.unavailable.values`, `.null.values`, `.use.event.key`, `.error.handling.mode`.",
+    )
+
+    @property
+    def reselect(self) -> ReselectRules | None:
+        """The rules of the one post-processor that there is."""
+        for name in self.post_processors:
+            return ReselectRules.parse(self.with_prefix(f"{name}."))
+        return None
+
+    converters = Property[tuple[str, ...]](
+        "converters", words(), default=(), doc="Names of custom converters; `NAME.type` is a Python class as `module:Class`, see docs/custom-converters.md."
+    )
+
+    def custom_converters(self) -> list[CustomConverter]:
+        """New instances. Raises ValueError; `check` has told which."""
+        return [self._custom(name) for name in self.converters]
+
+    def _custom(self, name: str) -> CustomConverter:
+        options = self.with_prefix(f"{name}.")
+        made: CustomConverter = registry.load(registry.CUSTOM, options.pop("type", ""))(options)
+        return made
+
+    def _check_converters(self, faults: list[Fault]) -> None:
+        for name in self.converters:
+            try:
+                self._custom(name)
+            except registry.UnknownClass as error:
+                faults.append(Fault(f"{name}.type", str(error), self.raw.get(f"{name}.type")))
+            except ValueError as error:
+                faults.append(Fault(f"{name}.*", str(error)))
+
+    def named_prefixes(self) -> tuple[str, ...]:
+        return tuple(f"{name}." for name in (*self.post_processors, *self.converters))
+
+    def _check_post_processors(self, faults: list[Fault]) -> None:
+        for number, name in enumerate(self.post_processors):
+            options = self.with_prefix(f"{name}.")
+            if options.get("type", "").rpartition(".")[2] != CLASS.rpartition(".")[2] or number:
+                faults.append(Fault(f"{name}.type", f"must be {CLASS}, once: it is the only post-processor", options.get("type")))
+                continue
+            try:
+                ReselectRules.parse(options)
+            except ValueError as error:
+                faults.append(Fault(f"{name}.{str(error).split()[0]}", str(error)))
+            faults += [Fault(f"{name}.{option}", "is no option of it") for option in options if option not in OPTIONS]
+
+    def warnings(self) -> Iterator[str]:
+        known = ("driver.connectTimeout", "driver.loginTimeout", "driver.ApplicationName")
+        for key in self.raw:
+            if key.startswith("driver.") and key not in known:
+                yield f"{key} has no effect: it is an option of the JDBC driver"
+            if key.startswith("openlineage.integration."):
+                yield f"{key} has no effect: OpenLineage events are not sent"
+        if self.sslfactory and not self.sslfactory.endswith("NonValidatingFactory"):
+            yield "database.sslfactory has no effect: TLS is libpq's; use database.sslmode"
+        for p, channels in ((type(self).signal_channels, self.signal_channels), (type(self).notification_channels, self.notification_channels)):
+            if "jmx" in channels:
+                yield f"{p.name}: there is no jmx here; signals come by the other channels, notifications go to the log or a topic"
 
     @property
     def field_adjustment(self) -> str:
@@ -270,6 +408,12 @@ class PostgresSourceConfig(ConfigDef):
             ColumnRules.parse(self.raw)
         except ValueError as error:
             faults.append(Fault("column.*", str(error)))
+        self._check_post_processors(faults)
+        self._check_converters(faults)
+        if "kafka" in self.signal_channels and not self.signal_bootstrap:
+            faults.append(Fault(type(self).signal_bootstrap.name, "is required by the signal channel kafka"))
+        if "sink" in self.notification_channels and not self.notification_topic:
+            faults.append(Fault(type(self).notification_topic.name, "is required by the notification channel sink"))
         if "Regex" in self.naming:
             for p in (type(self).topic_regex, type(self).topic_replacement):
                 if not self.raw.get(p.name):

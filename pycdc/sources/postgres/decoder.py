@@ -8,22 +8,24 @@ transactions. The loop over messages is the hot path: no struct, no options, no 
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from pycdc.debezium.common import (
-    MESSAGE_COLLECTION,
     collections_text,
     heartbeat,
     message,
+    message_collection,
     transaction_begin,
     transaction_end,
 )
 from pycdc.debezium.envelope import EventSettings, TableEvents, Templates
 from pycdc.debezium.offsets import OffsetWriter
+from pycdc.debezium.signals import CLOSE
 from pycdc.errors import DecodeError
 from pycdc.model.table import Table
-from pycdc.plugins.contracts import Batch, Offset, Run
+from pycdc.plugins.contracts import Batch, Offset, Run, Signal
 from pycdc.postgres import pgoutput
 from pycdc.postgres.pgoutput import EPOCH_US, UNCHANGED, XLOGDATA_HEADER, split_tuple
 
@@ -37,6 +39,13 @@ _uint32 = struct.Struct("!I").unpack_from
 _uint64 = struct.Struct("!Q").unpack_from
 _begin = struct.Struct("!QqI").unpack_from
 
+#: A signal is the first three columns of its row: id, type, data.
+_SIGNAL_WIDTH: Final = 3
+#: As many transactions may wait for a synchronous standby, committed in the log and not yet visible.
+_PASSED: Final = 8192
+#: Of a row that did not come by the stream, bytes; the budget that counts is the encoded one.
+_ROW_ESTIMATE: Final = 512
+
 #: commit time ms, us, ns; xid; xmin; origin; its LSN; snapshot; now ms, us, ns: System.TS_MS to System.NOW_NS.
 Tail = tuple[bytes | None, ...]
 
@@ -44,15 +53,21 @@ Tail = tuple[bytes | None, ...]
 class _Relation:
     """What the loop needs of a relation; templates are None where the operation is skipped."""
 
-    __slots__ = ("delete", "events", "insert", "name", "relation", "truncate", "update", "width")
+    __slots__ = ("delete", "events", "insert", "name", "relation", "signals", "truncate", "update", "width")
 
-    def __init__(self, relation: pgoutput.Relation, events: TableEvents | None, skipped: frozenset[str]) -> None:
+    def __init__(
+        self, relation: pgoutput.Relation, events: TableEvents | None, skipped: frozenset[str], signal_table: str | None
+    ) -> None:
         self.relation = relation
         self.events = events
         self.name = f"{relation.schema}.{relation.name}"
         self.width = len(relation.columns)
         captured = events is not None
-        self.insert: Templates | None = events.insert() if events is not None and "c" not in skipped else None
+        #: Its rows are signals: they take the slower way, which looks at them.
+        self.signals = self.name == signal_table and self.width >= _SIGNAL_WIDTH
+        self.insert: Templates | None = (
+            events.insert() if events is not None and "c" not in skipped and not self.signals else None
+        )
         self.update = captured and "u" not in skipped
         self.delete = captured and "d" not in skipped
         self.truncate = captured and "t" not in skipped
@@ -66,13 +81,23 @@ class StreamDecoder:
         settings: EventSettings,
         offsets: OffsetWriter,
         *,
+        start: int = 0,
         last_commit: int | None = None,
         binary: str = "bytes",
         heartbeats: bool = False,
+        signal_table: str | None = None,
     ) -> None:
         self.settings = settings
         self.offsets = offsets
         self.heartbeats = heartbeats
+        #: Set: `feed` stopped behind this signal; to be taken (and set to None) before it goes on.
+        self.signal: Signal | None = None
+        #: Transactions passed lately, by id.
+        self.passed: deque[int] = deque(maxlen=_PASSED)
+        self._signal_table = signal_table
+        self._observed = (0, 0)
+        #: Where the stream begins; the server's first keepalives tell of the slot's restart_lsn, which lies before.
+        self._start = start
         #: End of the last commit that was passed; None before the first since a fresh start.
         self.last_commit = last_commit
         #: Set: `feed` stops before the first Begin whose commit is at or beyond it.
@@ -85,8 +110,10 @@ class StreamDecoder:
         self.in_transaction = False
         #: slot's catalog_xmin as text, when it is fetched.
         self.xmin: bytes | None = None
-        #: Newest commit time passed, us.
-        self.commit_ts_us = 0
+        #: Updates left out because they change nothing.
+        self.unchanged = 0
+        #: Commit time of the newest transaction that ended in this batch, us; 0 = none did.
+        self._passed_us = 0
         self._relations: dict[int, _Relation] = {}
         self._message = message(settings, binary)
         self._heartbeat = heartbeat(settings)
@@ -98,7 +125,9 @@ class StreamDecoder:
         self._rows: list[list[bytes | None]] = []
         self._size = 0
         self._offset: Offset | None = None
+        self._begins: list[tuple[int, int, int]] = []
         self._op = ""
+        self._lsn = 0
         self._xid = 0
         self._commit_us = 0
         self._tail: Tail = ()
@@ -109,14 +138,23 @@ class StreamDecoder:
         self._total = 0
         self._counts: dict[str, int] = {}
 
+    @property
+    def xid(self) -> int:
+        """Of the transaction being read, or read last; 0 = none yet."""
+        return self._xid
+
     # ---- relations
 
     def know(self, table: Table | None) -> None:
         """Tell the unknown relation's table (columns as its Relation message has them), None = not captured."""
         assert self.unknown is not None
         events = None if table is None else TableEvents(table, self.settings)
-        self._relations[self.unknown.oid] = _Relation(self.unknown, events, self.settings.skipped)
+        self._relations[self.unknown.oid] = _Relation(self.unknown, events, self.settings.skipped, self._signal_table)
         self.unknown = None
+
+    def events_of(self, name: str) -> TableEvents | None:
+        """The events of the relation schema.table as its last Relation had it."""
+        return next((r.events for r in self._relations.values() if r.name == name), None)
 
     def forget(self) -> None:
         """The catalog changed under us: every relation is looked up again when its Relation comes."""
@@ -127,7 +165,8 @@ class StreamDecoder:
     def feed(self, payloads: Sequence[bytes], start: int, now_ns: int) -> int:
         """Take payloads from `start` on; returns the index of the first one not taken.
 
-        It stops early at an unknown relation (`unknown`, itself taken) and at `stop_at` (`stopped`, not taken).
+        It stops early at an unknown relation (`unknown`, itself taken), at a row of the signal table (`signal`, taken)
+        and at `stop_at` (`stopped`, not taken).
         Raises DecodeError.
         """
         self._set_now(now_ns)
@@ -149,6 +188,9 @@ class StreamDecoder:
                     relation = relations[_uint32(data, 26)[0]]
                     templates = relation.insert
                     if templates is None:
+                        if relation.signals:
+                            self._signal_row(data, relation)
+                            return index + 1
                         continue
                     row: list[bytes | None] = []
                     if data[30] != _NEW or split_tuple(data, 31, row) != len(data) or len(row) != relation.width:
@@ -168,6 +210,8 @@ class StreamDecoder:
                     self._update(data, relations[_uint32(data, 26)[0]])
                 elif kind == _DELETE:
                     self._delete(data, relations[_uint32(data, 26)[0]])
+                    if self.signal is not None:
+                        return index + 1
                 elif kind == _BEGIN:
                     if self.stop_at is not None and _uint64(data, 26)[0] >= self.stop_at:
                         self._size -= len(data)
@@ -191,8 +235,9 @@ class StreamDecoder:
     def _keepalive(self, data: bytes) -> None:
         if data[0] != _KEEPALIVE or len(data) < 9:
             raise DecodeError(cause=f"unknown replication message {data[:1]!r}")
-        if not self.in_transaction:
-            self.idle_lsn = _uint64(data, 1)[0]
+        lsn = _uint64(data, 1)[0]
+        if not self.in_transaction and lsn >= self._start:
+            self.idle_lsn = lsn
 
     def _rare(self, kind: int, data: bytes) -> None:
         parsed = pgoutput.decode(data, XLOGDATA_HEADER)
@@ -225,7 +270,9 @@ class StreamDecoder:
         self._head = b'[null,"' if last_commit is None else b'["%d","' % last_commit
 
     def _begin(self, data: bytes) -> None:
-        _, ts, self._xid = _begin(data, 26)
+        commit, ts, self._xid = _begin(data, 26)
+        self.passed.append(self._xid)
+        self._begins.append((len(self._runs) - 1, len(self._rows), commit))
         self._commit_us = ts + EPOCH_US
         self.in_transaction = True
         self._make_tail()
@@ -248,7 +295,7 @@ class StreamDecoder:
             xmin=int(self.xmin) if self.xmin is not None else None,
             counts=dict(self._counts) if self._metadata else None,
         )  # fmt: skip
-        self.commit_ts_us = self._commit_us
+        self._passed_us = self._commit_us
         self.in_transaction = False
         self._origin = (None, None)
 
@@ -291,7 +338,7 @@ class StreamDecoder:
 
     def _update(self, data: bytes, relation: _Relation) -> None:
         events = relation.events
-        if events is None or not relation.update:
+        if events is None:
             return
         kind, pos = data[30], 31
         old_row: list[bytes | None] = []
@@ -308,14 +355,20 @@ class StreamDecoder:
         if UNCHANGED in row:
             unavailable = self._fill_unchanged(row, old_row, old)
         if old == "O" and self.settings.skip_unchanged and events.unchanged(row, old_row):
+            self.unchanged += 1
             return
         changed = bool(old) and events.key_changed(row, old_row, old)
         row += old_row
-        self._op = "u"
         base = relation.width * 2 if old else relation.width
         if changed:
-            self._emit(events.key_change(old, unavailable), row, data, relation.name, base, twice=True)
-        else:
+            # these are a delete and a create: skipped.operations looks at them, not at the update
+            templates = events.key_change(old, unavailable)
+            if templates:
+                both = not self.settings.skipped & {"c", "d"}
+                self._op = "u"
+                self._emit(templates, row, data, relation.name, base, twice=both)
+        elif relation.update:
+            self._op = "u"
             self._emit(events.update(old, unavailable), row, data, relation.name, base)
 
     @staticmethod
@@ -334,14 +387,34 @@ class StreamDecoder:
 
     def _delete(self, data: bytes, relation: _Relation) -> None:
         events = relation.events
-        if events is None or not relation.delete:
+        if events is None or not (relation.delete or relation.signals):
             return
         row: list[bytes | None] = []
         if split_tuple(data, 31, row) != len(data) or len(row) != relation.width or data[30] not in (_KEY, _OLD):
             pgoutput.decode(data, XLOGDATA_HEADER)
             raise DecodeError(where=relation.name, cause="the row does not fit its relation")
-        self._op = "d"
-        self._emit(events.delete(chr(data[30])), row, data, relation.name, relation.width)
+        identity = row[0]
+        if relation.delete:
+            self._op = "d"
+            self._emit(events.delete(chr(data[30])), row, data, relation.name, relation.width)
+        if relation.signals and identity is not None and identity.endswith(b"-open"):
+            # incremental.snapshot.watermarking.strategy=insert_delete
+            self._lsn = _uint64(data, 1)[0]
+            self.signal = Signal(identity.decode().removesuffix("-open") + "-close", CLOSE)
+
+    def _signal_row(self, data: bytes, relation: _Relation) -> None:
+        """An insert into the signal table: an event like any other, and a signal by its first three columns."""
+        row: list[bytes | None] = []
+        if data[30] != _NEW or split_tuple(data, 31, row) != len(data) or len(row) != relation.width:
+            pgoutput.decode(data, XLOGDATA_HEADER)
+            raise DecodeError(where=relation.name, cause="the row does not fit its relation")
+        self._lsn = _uint64(data, 1)[0]
+        identity, kind, text = (None if t is None else t.decode() for t in row[:_SIGNAL_WIDTH])
+        if relation.events is not None and "c" not in self.settings.skipped:
+            self._op = "c"
+            self._emit(relation.events.insert(), row, data, relation.name, relation.width)
+        if identity is not None and kind is not None:
+            self.signal = Signal(identity, kind, text)
 
     def _truncate(self, data: bytes, parsed: pgoutput.Truncate) -> None:
         for oid in parsed.oids:
@@ -361,13 +434,13 @@ class StreamDecoder:
         row: list[bytes | None] = [parsed.prefix.encode(), parsed.content]
         if parsed.transactional:
             self._op = "m"
-            self._emit((self._message[0],), row, data, MESSAGE_COLLECTION, 2)
+            self._emit((self._message[0],), row, data, message_collection(self._total + 1), 2)
             return
         tail, metadata = self._tail, self._metadata
         now_ms = int(self._now[0] or 0)
         self._tail = (b"%d" % now_ms, b"%d" % (now_ms * 1000), b"%d" % (now_ms * 1_000_000), None, *tail[4:])
         self._metadata = False
-        self._emit((self._message[1],), row, data, MESSAGE_COLLECTION, 2)
+        self._emit((self._message[1],), row, data, "", 2)
         self._tail, self._metadata = tail, metadata
         self.offsets.event("m")
         if not self.in_transaction:
@@ -386,8 +459,32 @@ class StreamDecoder:
         if not self.in_transaction and self.idle_lsn > (self.last_commit or 0):
             self._offset = self.offsets.at(self.idle_lsn)
 
+    def observe(self, observer: Callable[[Run, int], None]) -> None:
+        """Show what was fed since the last call: each run, and from which of its rows on."""
+        first, start = self._observed
+        for run in self._runs[first:]:
+            observer(run, start)
+            start = 0
+        self._observed = (max(len(self._runs) - 1, 0), len(self._rows))
+
+    def insert_rows(self, templates: Templates, rows: Sequence[Sequence[bytes | None]], where: str, base: int, now_ns: int) -> None:
+        """Rows of an incremental snapshot's chunk, here in the stream. Outside a transaction the batch gets an offset."""
+        if rows:
+            now = (b"%d" % (now_ns // 1_000_000), b"%d" % (now_ns // 1000), b"%d" % now_ns)
+            lsn = self._lsn if self.in_transaction else max(self.last_commit or 0, self.idle_lsn)
+            system = (None, self._head + b'%d"]' % lsn, *now, None, None, None, None, b"incremental", *now)
+            self._new_run(templates, where, base)
+            self._rows.extend([*row, *system] for row in rows)
+            self._current = None
+            self._size += _ROW_ESTIMATE * len(rows)
+        if not self.in_transaction:
+            self._offset = self.offsets.at(max(self.last_commit or 0, self.idle_lsn))
+
     def take(self) -> Batch:
         """The runs so far; the next `feed` begins new ones."""
-        batch = Batch(self._runs, self._offset, 0, self._size, self.commit_ts_us)
-        self._runs, self._offset, self._size, self._current = [], None, 0, None
+        newest_us = self._commit_us if self.in_transaction else self._passed_us
+        self._passed_us = 0
+        batch = Batch(self._runs, self._offset, 0, self._size, newest_us, self._begins)
+        self._runs, self._rows, self._offset, self._size, self._current, self._begins = [], [], None, 0, None, []
+        self._observed = (0, 0)
         return batch

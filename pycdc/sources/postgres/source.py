@@ -1,4 +1,4 @@
-"""PostgresSource: decides where to begin, takes the snapshot, follows the slot, reconnects.
+"""PostgresSource: connects, decides where to begin, and reconnects; `snapshots` reads snapshots, `streaming` the slot.
 
 The rules it keeps are those of docs/guarantees.md: IDENTIFY_SYSTEM at every connect (rule 4), publication
 before slot (5), the first snapshot's offset before its first row (6), a snapshot on a slot that exists only
@@ -10,45 +10,48 @@ from __future__ import annotations
 
 import asyncio
 import random
-import secrets
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from typing import ClassVar
 
 import msgspec
 import psycopg
 import structlog
 
 from pycdc.config.definition import ConfigDef
+from pycdc.debezium import notifications as told
 from pycdc.debezium.envelope import EventSettings
-from pycdc.debezium.offsets import OffsetWriter, SnapshotState, position, reached, snapshot_done, snapshot_state
-from pycdc.errors import PycdcError, SlotBusy, SlotLost, SnapshotError
+from pycdc.debezium.offsets import (
+    OffsetWriter,
+    SnapshotState,
+    last_commit,
+    position,
+    reached,
+    snapshot_done,
+    snapshot_state,
+)
+from pycdc.errors import Fault, PycdcError, ServerError, SlotBusy, SlotLost
+from pycdc.model.javaregex import NameFilter, split_list
 from pycdc.model.lsn import format_lsn
-from pycdc.model.table import Table
-from pycdc.plugins.contracts import Batch, Offset, Progress, SourceContext
-from pycdc.postgres.catalog import Catalog
-from pycdc.postgres.copy import snapshot_transaction
-from pycdc.postgres.publication import ensure_publication
+from pycdc.plugins.contracts import Batch, Offset, Progress, SignalChannels, SourceContext
+from pycdc.postgres.catalog import TableName
+from pycdc.postgres.identity import set_identities
+from pycdc.postgres.publication import add_tables_statement, ensure_publication, unpublished
 from pycdc.postgres.replication import ReplicationConnection, SystemIdentity
 from pycdc.postgres.session import ConnectionSettings, connect, translate
-from pycdc.postgres.slot import SlotInfo, drop_slot, require_covers, require_usable, slot_info
+from pycdc.postgres.slot import SlotInfo, drop_slot, end_former_reader, require_covers, require_usable, slot_info
 from pycdc.sources.postgres import setup
 from pycdc.sources.postgres.config import PostgresSourceConfig
-from pycdc.sources.postgres.decoder import StreamDecoder
-from pycdc.sources.postgres.relations import merge
-from pycdc.sources.postgres.snapshot import Snapshot, snapshot_facts
+from pycdc.sources.postgres.notifier import Notifier
+from pycdc.sources.postgres.session import Session
+from pycdc.sources.postgres.snapshots import Snapshots
+from pycdc.sources.postgres.streaming import Streaming
 
 log = structlog.get_logger(__name__)
 
 #: First pause before a reconnect; it doubles up to retriable.restart.connector.wait.ms.
 _FIRST_PAUSE = 0.1
-#: How long the stream may be silent before an idle position or a heartbeat is looked at, seconds.
-_IDLE_LOOK = 0.5
-#: How long the slot of rule 7 may wait for transactions that were open before it, seconds; then the error names them.
-_CREATION_LIMIT = 300.0
-_READ_BYTES = 1 << 20
-#: Runs of a few hundred rows are encoded by column while their texts are still in the processor's cache (measured).
-_READ_MESSAGES = 400
 
 
 class PostgresSource:
@@ -59,19 +62,33 @@ class PostgresSource:
     def __init__(self, settings: ConfigDef) -> None:
         assert isinstance(settings, PostgresSourceConfig)
         self.settings = settings
-        self._batches: AsyncIterator[Batch] | None = None
+        self._batches: AsyncGenerator[Batch, None] | None = None
         self._repl: ReplicationConnection | None = None
         self._progress = Progress()
         self._context: SourceContext
         self._events: EventSettings
         self._connection: ConnectionSettings
         self._identity: SystemIdentity | None = None
-        #: The server has another timeline than the offset is from: only the slot's position is sure (rule 4).
+        #: Tables that are named but missing have been warned of.
+        self._warned = False
+        #: Only the slot's position is sure: the server has another timeline than the offset is from (rule 4), or the
+        #: user trusts the slot alone (offset.mismatch.strategy).
         self._promoted = False
         #: The newest commit border handed out; where a reconnect resumes.
         self._offset: Offset | None = None
         self._snapshot_taken = False
+        self._told_skipped = False
+        self._notifier: Notifier
+        self._snapshots: Snapshots
+        self._policy = setup.snapshot_policy(settings)
         self._manual = settings.flush_mode == "manual" or not settings.flush_lsn_source
+
+    @classmethod
+    async def check_connection(cls, settings: ConfigDef, faults: Sequence[Fault]) -> Mapping[str, str]:
+        """plugins.contracts.Checked: Debezium tells whatever is wrong at the host's key."""
+        assert isinstance(settings, PostgresSourceConfig)
+        why = await setup.connection_fault(settings, faults)
+        return {} if why is None else {PostgresSourceConfig.hostname.name: f"Error while validating connector config: {why}"}
 
     @property
     def partition(self) -> Mapping[str, str]:
@@ -80,6 +97,14 @@ class PostgresSource:
     @property
     def conversion_failure(self) -> str:
         return self.settings.conversion_failure
+
+    @property
+    def event_failure(self) -> str:
+        return self.settings.event_failure
+
+    @property
+    def signal_channels(self) -> SignalChannels | None:
+        return setup.signal_channels(self.settings)
 
     @property
     def queue_bytes(self) -> int:
@@ -91,8 +116,10 @@ class PostgresSource:
         """Reads the stored offset; connections are made by the first `read`."""
         self._context = context
         self._progress = context.progress
+        self._progress.labels = self.settings.metric_tags
         self._events = setup.event_settings(self.settings, task_id=context.task_id, now_ms=time.time_ns() // 1_000_000)
         self._connection = setup.connection(self.settings, f"pycdc {context.connector}")
+        self._notifier = setup.notifier(self.settings)
         self._offset = await context.load_offset(self.partition)
         self._batches = self._forever()
 
@@ -107,25 +134,29 @@ class PostgresSource:
 
     async def close(self) -> None:
         if self._batches is not None:
-            await self._batches.aclose()  # type: ignore[attr-defined]
+            await self._batches.aclose()
             self._batches = None
         await self._disconnect()
-        if self.settings.slot_drop and self.settings.snapshot_mode != "initial_only":
+        if self.settings.slot_drop and self._policy.stream:
             async with await connect(self._connection) as sql:
                 await drop_slot(sql, self.settings.slot)
 
     # ---- the life of the connection
 
-    async def _forever(self) -> AsyncIterator[Batch]:
+    async def _forever(self) -> AsyncGenerator[Batch, None]:
         """Sessions one after another until all is done or a fault cannot be retried."""
         failures = 0
         while True:
             try:
-                async for batch in self._session():
-                    failures, self._progress.fault = 0, ""
-                    if batch.offset is not None:
-                        self._offset, self._promoted = batch.offset, False
-                    yield batch
+                async with aclosing(self._session()) as batches:
+                    async for batch in batches:
+                        failures, self._progress.fault = 0, ""
+                        if batch.offset is not None:
+                            self._offset, self._promoted = batch.offset, False
+                        batch.runs += self._notifier.take()
+                        yield batch
+                if self._notifier.pending:
+                    yield Batch(self._notifier.take())
                 return
             except PycdcError as error:
                 limit = self.settings.max_retries
@@ -144,34 +175,49 @@ class PostgresSource:
         if repl is not None:
             await repl.close()
 
-    async def _session(self) -> AsyncIterator[Batch]:
+    async def _session(self) -> AsyncGenerator[Batch, None]:
         """From connecting to the end of the connection."""
-        sql = await connect(self._connection)
+        sql = await connect(setup.with_time_limit(self._connection, self.settings))
+        session = Session(self.settings, self._events, self._connection, self._context, self._notifier, sql, self._store)
+        self._snapshots = Snapshots(session)
         try:
-            await self._initial_statements(sql)
-            catalog = Catalog(sql)
-            if self.settings.snapshot_mode == "initial_only":
-                async for batch in self._initial_only(sql, catalog):
+            await session.prepare(sql)
+            await session.catalog.remember_enums()
+            if not self._policy.stream:
+                flow = self._initial_only()
+            else:
+                self._repl = await ReplicationConnection.connect(self._connection)
+                session.identity = await self._repl.identify_system()
+                self._check_identity(session.identity)
+                await self._ensure_publication(session)
+                if self.settings.identity_autoset:
+                    await self._set_identities(session)
+                self._warned = True
+                flow = self._from_slot(session)
+            async with aclosing(flow) as batches:
+                async for batch in batches:
                     yield batch
-                return
-            self._repl = await ReplicationConnection.connect(self._connection)
-            identity = await self._repl.identify_system()
-            self._check_identity(identity)
-            await self._ensure_publication(sql, catalog)
-            async for batch in self._from_slot(sql, catalog, identity):
-                yield batch
         except psycopg.Error as error:
             raise translate(error, self._connection, "a query failed") from error
         finally:
+            self._snapshot_taken |= self._snapshots.taken
             await sql.close()
             await self._disconnect()
 
-    async def _initial_statements(self, sql: psycopg.AsyncConnection) -> None:
-        text = self.settings.initial_statements
-        if text:
-            for statement in text.replace(";;", "\0").split(";"):
-                if statement.strip():
-                    await sql.execute(statement.replace("\0", ";").encode())
+    async def _store(self, offset: Offset) -> None:
+        """Make an offset durable that no batch carries; never before what was handed out is acknowledged."""
+        await self._context.settle()
+        await self._context.store_offset(self.partition, offset)
+        self._offset = offset
+
+    async def _initial_only(self) -> AsyncGenerator[Batch, None]:
+        done = self._offset is not None and snapshot_done(self._offset)
+        if self._policy.data == "never" or (done and self._policy.data == "unfinished"):
+            return
+        self._offset = None
+        async with aclosing(self._snapshots.without_slot()) as batches:
+            async for batch in batches:
+                yield batch
 
     def _check_identity(self, identity: SystemIdentity) -> None:
         """Rule 4: another cluster is never continued on."""
@@ -191,34 +237,85 @@ class PostgresSource:
             log.warning("the server changed its timeline; going on from the slot's position", was=timeline, now=identity.timeline)
         self._identity = identity
 
-    async def _ensure_publication(self, sql: psycopg.AsyncConnection, catalog: Catalog) -> None:
+    async def _ensure_publication(self, session: Session) -> None:
         """Rule 5: before the slot, and never recreated."""
         s = self.settings
         operations: list[str] = []
         if s.raw.get("skipped.operations") is not None:
             names = {"c": "insert", "u": "update", "d": "delete", "t": "truncate"}
             operations = [n for op, n in names.items() if op not in s.skipped]
-        tables = [t for t in await catalog.tables() if self._captures(t.schema, t.name)]
-        await ensure_publication(
-            sql, s.publication, s.autocreate, tables,  # type: ignore[arg-type]
+        existing = await session.catalog.tables()
+        self._warn_of_unmatched(existing)
+        tables = [t for t in existing if session.captures(t.schema, t.name)]
+        self._progress.captured = len(tables)
+        self._guard(len(tables))
+        info = await ensure_publication(
+            session.sql, s.publication, s.autocreate, tables,  # type: ignore[arg-type]
             publish=operations, via_partition_root=s.via_root, settings=self._connection,
         )  # fmt: skip
+        missing = [] if s.autocreate == "no_tables" else await unpublished(session.sql, info, tables)
+        if missing:
+            self._tell_unpublished(missing)
 
-    def _captures(self, schema: str, table: str) -> bool:
-        return self._events.filters.table(schema, table)
+    def _guard(self, count: int) -> None:
+        """guardrail.collections.max."""
+        s = self.settings
+        if not s.guardrail or count <= s.guardrail:
+            return
+        if s.guardrail_action == "fail":
+            raise ServerError(
+                f"{count} tables would be captured, more than guardrail.collections.max={s.guardrail}", where=self._connection.where,
+                hint="narrow table.include.list, or raise the limit",
+            )  # fmt: skip
+        if not self._warned:
+            log.warning("more tables are captured than guardrail.collections.max", tables=count, limit=s.guardrail)
+
+    async def _set_identities(self, session: Session) -> None:
+        """replica.identity.autoset.values."""
+        named = [
+            t.oid for t in await session.catalog.tables()
+            if session.captures(t.schema, t.name) and self.settings.identity_autoset.value(f"{t.schema}.{t.name}")
+        ]  # fmt: skip
+        tables = await session.catalog.load(named)
+        await set_identities(session.sql, self.settings.identity_autoset, list(tables.values()), self._connection)
+
+    def _tell_unpublished(self, missing: Sequence[TableName]) -> None:
+        """The server sends no change of them, and says nothing. Where the user named tables, that is an error."""
+        s = self.settings
+        names = ", ".join(f"{t.schema}.{t.name}" for t in missing[:5]) + (" ..." if len(missing) > 5 else "")
+        mend = add_tables_statement(s.publication, missing)
+        if s.raw.get("table.include.list"):
+            raise ServerError(
+                f"the publication {s.publication!r} lacks {names}", where=self._connection.where,
+                cause="the server sends changes of published tables only", hint=mend,
+            )  # fmt: skip
+        if not self._warned:
+            log.warning("tables are not published: only their snapshot is read", tables=names, hint=mend)
+
+    def _warn_of_unmatched(self, existing: Sequence[TableName]) -> None:
+        """Once; such a table may be made later."""
+        if self._warned:
+            return
+        for pattern in split_list(self.settings.raw.get("table.include.list") or ""):
+            if not any(NameFilter([pattern]).matches(f"{t.schema}.{t.name}") for t in existing):
+                log.warning(
+                    "no table matches an entry of table.include.list", entry=pattern, database=self.settings.dbname,
+                    hint="entries are Java patterns over schema.table; it is captured once it is created",
+                )  # fmt: skip
 
     # ---- where to begin
 
-    async def _from_slot(self, sql: psycopg.AsyncConnection, catalog: Catalog, identity: SystemIdentity) -> AsyncIterator[Batch]:
-        s, offset = self.settings, self._offset
+    async def _from_slot(self, session: Session) -> AsyncGenerator[Batch, None]:
+        s, offset, sql, policy = self.settings, self._offset, session.sql, self._policy
         slot = await slot_info(sql, s.slot)
         done = offset is not None and snapshot_done(offset)
+        lost = False
         if slot is not None and slot.lost:
-            if s.snapshot_mode != "when_needed":
+            if not policy.when_lost:
                 require_usable(slot, s.slot, s.dbname)  # raises
             log.warning("the slot lost WAL; dropping it and taking a new snapshot", slot=s.slot, cause=slot.lost)
             await drop_slot(sql, s.slot)
-            slot, offset, done = None, None, False
+            slot, offset, done, lost = None, None, False, True
         if slot is not None and slot.confirmed_flush_lsn is None and not slot.lost:
             # our own creation of a moment ago, before a kill: it goes on in the server until its point is found.
             # An offset of before that point would later look older than the slot.
@@ -230,49 +327,76 @@ class PostgresSource:
         if slot is not None:
             # a busy one may be our own walsender of a moment ago: attaching to it is tried again
             require_usable(msgspec.structs.replace(slot, active_pid=None), s.slot, s.dbname)
-        elif offset is not None and s.snapshot_mode not in ("when_needed", "always"):
+        elif offset is not None and not policy.when_lost and policy.data != "always":
             require_usable(None, s.slot, s.dbname)  # raises
         seen = reached(offset) if offset is not None else None
         if slot is not None and seen is not None and seen < (slot.confirmed_flush_lsn or 0):
-            if s.snapshot_mode != "when_needed":
+            if s.mismatch in ("trust_slot", "trust_greater_lsn"):
+                log.warning(
+                    "the slot is ahead of the stored offset; going on from the slot, what lies between is not delivered",
+                    slot=s.slot, offset=format_lsn(seen), confirmed=format_lsn(slot.confirmed_flush_lsn or 0), strategy=s.mismatch,
+                )  # fmt: skip
+                self._promoted = True
+            elif policy.when_lost:
+                log.warning("the slot is ahead of the stored offset; taking a new snapshot", slot=s.slot)
+                offset, done, lost = None, False, True
+            else:
                 require_covers(slot, seen)  # raises
-            log.warning("the slot is ahead of the stored offset; taking a new snapshot", slot=s.slot)
-            offset, done = None, False
+        elif slot is not None and s.mismatch == "trust_slot" and seen is not None and seen > (slot.confirmed_flush_lsn or seen):
+            log.info("offset.mismatch.strategy=trust_slot: reading again from the slot's position", slot=s.slot)
+            self._promoted = True
         if slot is None:
             # Nothing continues: a new slot begins where its snapshot is. The offset is forgotten here as well, or
             # the snapshot's first rows would go out before an offset that says so (rule 6).
+            lost |= offset is not None and policy.when_lost
             self._offset, offset, done = None, None, False
-        wanted = s.snapshot_mode != "no_data" and (not done or (s.snapshot_mode == "always" and not self._snapshot_taken))
+        unfinished = snapshot_state(offset) if offset is not None and not done else None
+        blocking = unfinished is not None and unfinished.only is not None
+        due = {"never": False, "unfinished": not done, "always": not done or not self._snapshot_taken}
+        wanted = blocking or lost or due[policy.data]
+        if not wanted and not self._told_skipped:
+            self._told_skipped = True
+            self._notifier.initial(told.SKIPPED)
+            self._progress.ended = "skipped"
         flow = (
-            self._new_slot(sql, catalog, identity, snapshot=wanted)
+            self._new_slot(session, snapshot=wanted)
             if slot is None
-            else self._existing_slot(sql, catalog, identity, slot, offset, snapshot=wanted)
+            else self._existing_slot(session, slot, offset, snapshot=wanted)
         )
-        async for batch in flow:
-            yield batch
+        async with aclosing(flow) as batches:
+            async for batch in batches:
+                yield batch
 
-    async def _new_slot(
-        self, sql: psycopg.AsyncConnection, catalog: Catalog, identity: SystemIdentity, *, snapshot: bool
-    ) -> AsyncIterator[Batch]:
+    async def _new_slot(self, session: Session, *, snapshot: bool) -> AsyncGenerator[Batch, None]:
         """Rule 6: the slot's own exported snapshot is the state that the stream continues."""
-        repl = self._connected
-        created = await repl.create_slot(self.settings.slot, failover=self.settings.slot_failover, export_snapshot=snapshot)
+        created = await self._connected.create_slot(
+            self.settings.slot, failover=self.settings.slot_failover, export_snapshot=snapshot,
+            time_limit=self.settings.creation_timeout or None, observer=session.sql,
+        )  # fmt: skip
         log.info("slot created", slot=self.settings.slot, lsn=format_lsn(created.consistent_point))
         writer = OffsetWriter()
         if snapshot:
-            state = SnapshotState(self.settings.slot, identity.system_id, identity.timeline)
-            async for batch in self._snapshot(catalog, writer, state, created.consistent_point, created.snapshot or ""):
-                yield batch
+            reading = self._snapshots.at_point(
+                writer, self._new_state(session), created.consistent_point, created.snapshot or "", first=True
+            )
+            async with aclosing(reading) as batches:
+                async for batch in batches:
+                    yield batch
         await self._attach(created.consistent_point)
-        decoder = self._decoder(writer, None)
-        async for batch in self._stream(sql, decoder, catalog, []):
-            yield batch
+        streaming = Streaming(session, self._connected, writer, created.consistent_point, None)
+        async with aclosing(self._stream(streaming, None)) as batches:
+            async for batch in batches:
+                yield batch
+
+    def _new_state(self, session: Session) -> SnapshotState:
+        assert session.identity is not None
+        return SnapshotState(self.settings.slot, session.identity.system_id, session.identity.timeline)
 
     async def _existing_slot(
-        self, sql: psycopg.AsyncConnection, catalog: Catalog, identity: SystemIdentity, slot: SlotInfo,
-        offset: Offset | None, *, snapshot: bool,
-    ) -> AsyncIterator[Batch]:  # fmt: skip
+        self, session: Session, slot: SlotInfo, offset: Offset | None, *, snapshot: bool
+    ) -> AsyncGenerator[Batch, None]:
         """Go on from the stored offset, or from the slot's position; a snapshot by rule 7."""
+        assert session.identity is not None
         unfinished = offset if offset is not None and not snapshot_done(offset) else None
         state = snapshot_state(unfinished) if unfinished is not None else None
         start = (position(offset) if offset is not None else None) or slot.confirmed_flush_lsn or 0
@@ -280,27 +404,38 @@ class PostgresSource:
             # A snapshot that Debezium began and did not finish: each of its attempts begins at a newer point, and
             # the slot alone still holds the deletes of rows that an earlier one has published.
             start = slot.confirmed_flush_lsn or 0
-        if start > identity.wal_end:
+        if start > session.identity.wal_end:
             log.warning(
                 "the stored offset is beyond the server's WAL; going on from the slot's position",
-                offset=format_lsn(start), wal_end=format_lsn(identity.wal_end),
+                offset=format_lsn(start), wal_end=format_lsn(session.identity.wal_end),
             )  # fmt: skip
             start = slot.confirmed_flush_lsn or 0
         writer = OffsetWriter(offset)
         if snapshot:
-            state = state or SnapshotState(slot.name, identity.system_id, identity.timeline)
+            state = state or self._new_state(session)
             writer.snapshot = state
             if unfinished is None:
                 # before anything is published, so that a crash finds an unfinished snapshot and not a finished one
                 await self._store(writer.at(start))
         await self._attach(start)
-        decoder = self._decoder(writer, start if offset is not None and offset.get("lsn_commit") else None)
-        rest: list[bytes] = []
-        if snapshot and state is not None:
-            async for batch in self._catch_up_and_snapshot(sql, decoder, catalog, writer, state, rest):
+        resumed = start if last_commit(offset) is not None else None
+        streaming = Streaming(session, self._connected, writer, start, resumed)
+        async with aclosing(self._stream(streaming, state if snapshot else None)) as batches:
+            async for batch in batches:
                 yield batch
-        async for batch in self._stream(sql, decoder, catalog, rest):
-            yield batch
+
+    async def _stream(self, streaming: Streaming, snapshot: SnapshotState | None) -> AsyncGenerator[Batch, None]:
+        """The stream without end, after the snapshot that is still due."""
+        try:
+            if snapshot is not None:
+                async with aclosing(self._snapshots.beside(streaming, snapshot)) as batches:
+                    async for batch in batches:
+                        yield batch
+            async with aclosing(streaming.forever(self._snapshots.blocking)) as batches:
+                async for batch in batches:
+                    yield batch
+        finally:
+            await streaming.close()
 
     @property
     def _connected(self) -> ReplicationConnection:
@@ -316,6 +451,9 @@ class PostgresSource:
                 await self._connected.start(s.slot, lsn, [s.publication], messages=True, extra=extra)
                 break
             except SlotBusy as error:
+                if attempt == 0 and self._context.confirm_owner is not None:
+                    await self._context.confirm_owner()
+                    await end_former_reader(self._connection, s.slot)
                 if attempt == s.slot_retries:
                     error.retriable = False
                     raise
@@ -325,221 +463,3 @@ class PostgresSource:
                 await asyncio.sleep(pause)
         self._connected.status_interval = min(self._connected.status_interval, s.status_interval / 1000)
         log.info("streaming", slot=s.slot, lsn=format_lsn(lsn))
-
-    def _decoder(self, writer: OffsetWriter, last_commit: int | None) -> StreamDecoder:
-        return StreamDecoder(
-            self._events, writer, last_commit=last_commit, binary=self.settings.binary,
-            heartbeats=self.settings.heartbeat_interval > 0,
-        )  # fmt: skip
-
-    # ---- snapshots
-
-    async def _tables(self, catalog: Catalog, finished: Sequence[str]) -> list[Table]:
-        """What is to be read, by schema and name as the server sorts bytes."""
-        include = self.settings.snapshot_include
-        names = [
-            t for t in await catalog.tables()
-            if self._captures(t.schema, t.name)
-            and (not include or include.matches(f"{t.schema}.{t.name}"))
-            and f"{t.schema}.{t.name}" not in finished
-        ]  # fmt: skip
-        loaded = await catalog.load([t.oid for t in names])
-        return [loaded[t.oid] for t in names if t.oid in loaded and loaded[t.oid].columns]
-
-    def _override(self, table: Table) -> str | None:
-        if not self.settings.snapshot_overrides.matches(table.id):
-            return None
-        return self.settings.raw.get(f"snapshot.select.statement.overrides.{table.id}")
-
-    async def _snapshot(
-        self, catalog: Catalog, writer: OffsetWriter, state: SnapshotState, lsn: int, name: str
-    ) -> AsyncIterator[Batch]:
-        """Read the unfinished tables as of `lsn`; `name` is the exported snapshot, whose exporter stays idle."""
-        if self.settings.snapshot_delay:
-            await asyncio.sleep(self.settings.snapshot_delay / 1000)
-        conn = await connect(self._connection)
-        try:
-            await self._initial_statements(conn)
-            await snapshot_transaction(conn, name or None, settings=self._connection)
-            xid, ts_us = await snapshot_facts(conn)
-            tables = await self._tables(Catalog(conn), state.tables)
-            await self._lock(conn, tables)
-            offset = writer.snapshot_start(lsn, xid, ts_us, state)
-            if self._offset is None:
-                # On a slot that existed, events before `lsn` may be in flight: their batches carry the offset.
-                await self._store(offset)
-            log.info("snapshot started", tables=len(tables), lsn=format_lsn(lsn), finished=len(state.tables))
-            snapshot = Snapshot(
-                conn, tables, self._events, writer, self._progress,
-                lsn=lsn, xid=xid, ts_us=ts_us, overrides=self._override,
-            )  # fmt: skip
-            began = time.monotonic()
-            async for batch in snapshot.batches():
-                yield batch
-            self._snapshot_taken = True
-            log.info("snapshot completed", rows=self._progress.rows_total, seconds=round(time.monotonic() - began, 1))
-        except psycopg.Error as error:
-            raise translate(error, self._connection, "the snapshot failed") from error
-        finally:
-            await conn.close()
-
-    async def _store(self, offset: Offset) -> None:
-        """Make an offset durable that no batch carries; never before what was handed out is acknowledged."""
-        await self._context.settle()
-        await self._context.store_offset(self.partition, offset)
-        self._offset = offset
-
-    async def _lock(self, conn: psycopg.AsyncConnection, tables: Sequence[Table]) -> None:
-        if self.settings.snapshot_locking != "shared" or not tables:
-            return
-        from pycdc.postgres.session import quote_name
-
-        await conn.execute(f"SET lock_timeout = {self.settings.snapshot_lock_timeout}".encode())
-        names = ", ".join(f"{quote_name(t.schema)}.{quote_name(t.name)}" for t in tables)
-        await conn.execute(f"LOCK TABLE {names} IN ACCESS SHARE MODE".encode())
-
-    async def _initial_only(self, sql: psycopg.AsyncConnection, catalog: Catalog) -> AsyncIterator[Batch]:
-        """No slot, no publication: one consistent read, then done. An unfinished one starts again from nothing."""
-        if self._offset is not None and snapshot_done(self._offset):
-            return
-        self._offset = None
-        row = await (await sql.execute("SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn, system_identifier::text FROM pg_control_system()")).fetchone()
-        if row is None:
-            raise SnapshotError(cause="the server gave no position")
-        state = SnapshotState("", str(row[1]), 0)
-        async for batch in self._snapshot(catalog, OffsetWriter(), state, int(row[0]), ""):
-            yield batch
-
-    async def _catch_up_and_snapshot(
-        self, sql: psycopg.AsyncConnection, decoder: StreamDecoder, catalog: Catalog, writer: OffsetWriter,
-        state: SnapshotState, rest: list[bytes],
-    ) -> AsyncIterator[Batch]:  # fmt: skip
-        """Rule 7. (a) Stream to about the end of WAL; (b) a temporary slot gives point C1 and snapshot X1; (c) stream
-        what committed before C1; (d) read at X1. `rest` gets what was read beyond.
-
-        Nothing is streamed during (b): a change committed behind C1 would be published before the older row of X1.
-        """
-        row = await (await sql.execute("SELECT pg_current_wal_flush_lsn() - '0/0'::pg_lsn")).fetchone()
-        target = int(row[0]) if row is not None else 0
-        self._progress.phase = "catching up"
-        async for batch in self._until(decoder, catalog, rest, lambda: max(decoder.idle_lsn, decoder.last_commit or 0) >= target):
-            yield batch
-        other = await ReplicationConnection.connect(self._connection)
-        try:
-            # A name of its own each time: after a kill the server may still hold the one before.
-            name = f"{self.settings.slot[:48]}_tmp_{secrets.token_hex(4)}"
-            created = await other.create_slot(name, temporary=True, time_limit=_CREATION_LIMIT, observer=sql)
-            decoder.stop_at = created.consistent_point
-            if decoder.idle_lsn >= created.consistent_point and not decoder.in_transaction:
-                decoder.stopped = True
-            async for batch in self._until(decoder, catalog, rest, lambda: decoder.stopped):
-                yield batch
-            decoder.stop_at, decoder.stopped = None, False
-            async for batch in self._snapshot(catalog, writer, state, created.consistent_point, created.snapshot or ""):
-                yield batch
-        finally:
-            await other.close()
-
-    async def _until(self, decoder: StreamDecoder, catalog: Catalog, rest: list[bytes], enough: Any) -> AsyncIterator[Batch]:
-        """Stream until `enough()`, looked at after every batch and while the stream is silent."""
-        while not enough():
-            batch = await self._next(decoder, catalog, rest)
-            if batch is not None:
-                yield batch
-
-    # ---- streaming
-
-    async def _stream(
-        self, sql: psycopg.AsyncConnection, decoder: StreamDecoder, catalog: Catalog, rest: list[bytes]
-    ) -> AsyncIterator[Batch]:
-        """Batches for ever. Heartbeats and idle positions go out between them."""
-        s = self.settings
-        if s.streaming_delay:
-            await asyncio.sleep(s.streaming_delay / 1000)
-        self._progress.phase = "streaming"
-        beat_at = time.monotonic() if s.heartbeat_interval else float("inf")
-        xmin_at = 0.0
-        idle_sent = 0
-        while True:
-            if s.xmin_interval and time.monotonic() >= xmin_at:
-                await self._fetch_xmin(decoder, sql)
-                xmin_at = time.monotonic() + s.xmin_interval / 1000
-            batch = await self._next(decoder, catalog, rest, beat_at)
-            if time.monotonic() >= beat_at and not decoder.in_transaction:
-                await self._heartbeat_query(sql)
-                decoder.beat(time.time_ns())
-                beat = decoder.take()
-                batch = beat if batch is None else _joined(batch, beat)
-                beat_at = time.monotonic() + s.heartbeat_interval / 1000
-            if (batch is None or batch.offset is None) and not decoder.in_transaction and decoder.idle_lsn > max(
-                idle_sent, decoder.last_commit or 0
-            ):
-                idle_sent = decoder.idle_lsn
-                decoder.idle()
-                idle = decoder.take()
-                batch = idle if batch is None else _joined(batch, idle)
-            if batch is not None:
-                yield batch
-
-    async def _next(
-        self, decoder: StreamDecoder, catalog: Catalog, rest: list[bytes], until: float = float("inf")
-    ) -> Batch | None:
-        """The next batch; None after a short silence, or at `until` (monotonic seconds)."""
-        if rest:
-            payloads = rest[:]
-            rest.clear()
-        else:
-            limit = min(_IDLE_LOOK, max(until - time.monotonic(), 0.001))
-            try:
-                async with asyncio.timeout(limit):
-                    payloads = await self._connected.read(_READ_BYTES, _READ_MESSAGES)
-            except TimeoutError:
-                return None
-        self._progress.read_lsn = self._connected.received
-        taken = 0
-        while taken < len(payloads):
-            taken = decoder.feed(payloads, taken, time.time_ns())
-            if decoder.unknown is not None:
-                await self._learn(decoder, catalog)
-            if decoder.stopped:
-                rest.extend(payloads[taken:])
-                break
-        return decoder.take()
-
-    async def _learn(self, decoder: StreamDecoder, catalog: Catalog) -> None:
-        relation = decoder.unknown
-        assert relation is not None
-        # a table without columns has rows, but nothing to tell of them
-        if not relation.columns or not self._captures(relation.schema, relation.name):
-            decoder.know(None)
-            return
-        known = (await catalog.load([relation.oid])).get(relation.oid)
-        types = await catalog.types([c.type_oid for c in relation.columns])
-        decoder.know(merge(relation, known, types))
-
-    async def _heartbeat_query(self, sql: psycopg.AsyncConnection) -> None:
-        if self.settings.heartbeat_query:
-            try:
-                await sql.execute(self.settings.heartbeat_query.encode())
-            except psycopg.Error as error:
-                fault = translate(error, self._connection, "heartbeat.action.query failed")
-                if fault.retriable or error.sqlstate in ("57P01", "42P01"):
-                    raise fault from error
-                log.warning("heartbeat.action.query failed", cause=fault.cause)
-
-    async def _fetch_xmin(self, decoder: StreamDecoder, sql: psycopg.AsyncConnection) -> None:
-        row = await (
-            await sql.execute(
-                "SELECT catalog_xmin::text::bigint FROM pg_replication_slots WHERE slot_name = %s", [self.settings.slot]
-            )
-        ).fetchone()
-        decoder.xmin = b"%d" % row[0] if row is not None and row[0] is not None else None
-
-
-def _joined(first: Batch, second: Batch) -> Batch:
-    return Batch(
-        first.runs + second.runs, second.offset or first.offset, 0, first.size + second.size,
-        max(first.source_ts_us, second.source_ts_us),
-    )  # fmt: skip
-
-

@@ -13,7 +13,7 @@ from pycdc.errors import ServerError, SlotBusy, SnapshotError
 from pycdc.model.table import Index, Table
 from pycdc.postgres.catalog import Catalog, TableName
 from pycdc.postgres.copy import copy_rows, snapshot_transaction
-from pycdc.postgres.publication import ensure_publication, publication_info, published_tables
+from pycdc.postgres.publication import ensure_publication, publication_info, unpublished
 from pycdc.postgres.replication import ReplicationConnection
 from pycdc.postgres.session import connect
 from pycdc.postgres.slot import drop_slot, slot_info
@@ -159,8 +159,10 @@ async def test_publications_are_made_as_asked(shop: Database) -> None:
     both = await names(conn)
     some = await ensure_publication(conn, "some", "filtered", both[:1])
     assert some.tables == {both[0].oid}
+    assert await unpublished(conn, some, both) == [both[1]]
     assert (await ensure_publication(conn, "some", "filtered", both)).tables == {t.oid for t in both}
-    assert await published_tables(conn, "some") == {("public", "a"), ("public", "B b")}
+    assert await unpublished(conn, some, both) == []
+    assert await unpublished(conn, whole, both) == []
     await conn.close()
 
 

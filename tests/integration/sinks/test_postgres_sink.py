@@ -4,7 +4,6 @@ import asyncio
 
 import psycopg
 import pytest
-from psycopg import sql as q
 
 from pycdc.config.layers import Layered
 from pycdc.errors import BadRow, TargetSchemaError
@@ -17,18 +16,6 @@ SINK = {
     "connector.class": "io.debezium.connector.jdbc.JdbcSinkConnector", "insert.mode": "upsert", "delete.enabled": "true",
     "primary.key.mode": "record_key", "schema.evolution": "basic", "collection.name.format": "${source.table}",
 }  # fmt: skip
-
-
-@pytest.fixture
-def target(postgres_db):
-    """A second database beside the test's own."""
-    name = f"{postgres_db.dbname}_t"
-    admin = postgres_db._replace(dbname="postgres").dsn
-    with psycopg.connect(admin, autocommit=True) as conn:
-        conn.execute(q.SQL("CREATE DATABASE {}").format(q.Identifier(name)))
-    yield postgres_db._replace(dbname=name)
-    with psycopg.connect(admin, autocommit=True) as conn:
-        conn.execute(q.SQL("DROP DATABASE {} WITH (FORCE)").format(q.Identifier(name)))
 
 
 def sink_config(target, **more):
@@ -47,13 +34,13 @@ async def settled(read, want, limit=30):
 class Pipeline:
     """`pycdc run` in this process."""
 
-    def __init__(self, db, names, target):
+    def __init__(self, db, names, target, **more):
         source = {
             "name": "source", "connector.class": "postgres", "topic.prefix": names.prefix, "database.hostname": db.host,
             "database.port": str(db.port), "database.user": db.user, "database.dbname": db.dbname, "slot.name": names.slot,
             "publication.name": names.publication,
         }  # fmt: skip
-        self.plans = load_source(Layered.of(source), direct=True), load_sink(Layered.of(sink_config(target)), direct=True)
+        self.plans = load_source(Layered.of(source), direct=True), load_sink(Layered.of(sink_config(target, **more)), direct=True)
 
     async def __aenter__(self):
         self.stop = asyncio.Event()
@@ -178,3 +165,31 @@ async def test_a_row_that_the_target_refuses_is_named_and_nothing_of_the_batch_i
 async def test_a_missing_column_is_told_with_the_statement_that_adds_it(by_hand):
     with pytest.raises(TargetSchemaError, match="ADD COLUMN"):
         await put(by_hand(**{"schema.evolution": "none"}), event(1, "c", {"id": 1, "v": "a", "n": None, "extra": 1}))
+
+
+async def test_without_a_broker_too_a_row_at_fault_may_be_left_out(postgres_db, names, target, capsys):
+    with psycopg.connect(postgres_db.dsn, autocommit=True) as source, psycopg.connect(target.dsn, autocommit=True) as copy:
+        source.execute("CREATE TABLE a (id int PRIMARY KEY, v text); INSERT INTO a VALUES (1, 'ok')")
+        copy.execute("CREATE TABLE a (id int PRIMARY KEY, v varchar(5))")
+        async with Pipeline(postgres_db, names, target, **{"errors.tolerance": "all"}):
+            await settled(lambda: target_count(target), 1)
+            source.execute("INSERT INTO a VALUES (2, 'much too long'), (3, 'ok')")
+            await settled(lambda: target_count(target), 2)
+    said = capsys.readouterr().out
+    assert "a row is left out" in said
+    assert "much too long" not in said
+
+
+@pytest.mark.parametrize(
+    ("mode", "unit"), [(None, 1000), ("adaptive", 1000), ("connect", 1_000_000), ("microseconds", 1000), ("nanoseconds", 1)], ids=str
+)
+async def test_temporal_numbers_without_schema_are_of_the_sources_unit(mode, unit, by_hand, target):
+    """adaptive writes milliseconds for columns of up to three digits."""
+    moment, of_day = 1_709_210_096_789_000_000, 45_296_789_000_000  # nanoseconds
+    with psycopg.connect(target.dsn, autocommit=True) as conn:
+        conn.execute("ALTER TABLE a ADD six timestamp, ADD three timestamp(3), ADD t6 time, ADD t3 time(3), ADD d date")
+        short = 1_000_000 if mode in (None, "adaptive") else unit
+        row = {"id": 1, "v": None, "n": None, "six": moment // unit, "three": moment // short, "t6": of_day // unit, "t3": of_day // short, "d": 19782}
+        await put(by_hand(**({} if mode is None else {"time.precision.mode": mode})), event(0, "c", row))
+        got = conn.execute("SELECT six::text, three::text, t6::text, t3::text, d::text FROM a").fetchone()
+    assert got == ("2024-02-29 12:34:56.789", "2024-02-29 12:34:56.789", "12:34:56.789", "12:34:56.789", "2024-02-29")

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pycdc.converters.json import JsonConverter, JsonConverterConfig, parse_schema
+from pycdc.converters.json import JsonConverter, JsonConverterConfig
+from pycdc.converters.json_schema import parse_schema
 
 GOLDEN = Path(__file__).parents[2] / "differential" / "golden"
 CASES = sorted(GOLDEN.glob("*.json"))

@@ -6,6 +6,7 @@ from pycdc.debezium.offsets import (
     OffsetError,
     OffsetWriter,
     SnapshotState,
+    last_commit,
     position,
     reached,
     snapshot_done,
@@ -66,6 +67,16 @@ def test_an_idle_offset_repeats_the_last_transaction():
     assert writer.at(50) == {
         "lsn_proc": 50, "messageType": "UPDATE", "lsn_commit": 50, "lsn": 50, "txId": 4, "ts_usec": 5,
     }  # fmt: skip
+
+
+def test_an_idle_offset_of_before_the_first_commit_names_none():
+    writer = OffsetWriter()
+    assert last_commit(writer.at(50)) is None
+    assert last_commit(writer.snapshot_end(50)) is None
+    assert last_commit(writer.commit(60, 7, 8)) == 60
+    assert last_commit(writer.at(70)) == 70
+    assert last_commit(OffsetWriter(writer.at(70)).at(80)) == 80
+    assert last_commit(None) is None
 
 
 def test_broken_snapshot_state_is_a_clear_error():

@@ -2,8 +2,8 @@
 
 import pytest
 
-from pycdc.debezium.names import FIELD_ADJUSTERS, SCHEMA_ADJUSTERS, topic_name
 from pycdc.debezium.topics import TableTopic, Topics, TopicSettings
+from pycdc.model.names import FIELD_ADJUSTERS, SCHEMA_ADJUSTERS, topic_name
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,15 @@ def test_a_learnt_prefix_changes_no_partition(tails: list[bytes], prefix: bytes,
         assert hashed.partition(key) == partition_for(key, count)
 
 
+@given(st.lists(st.lists(st.binary(max_size=40), max_size=40), max_size=4), st.binary(max_size=40), st.integers(1, 30))
+def test_many_keys_at_once_go_where_they_go_one_by_one(runs: list[list[bytes]], prefix: bytes, count: int) -> None:
+    """Runs with and without a common beginning; the lanes of one long integer must not touch each other."""
+    hashed = PrefixHash(count)
+    for tails in runs:
+        for keys in ([prefix + t for t in tails], tails):
+            assert hashed.partitions(keys) == [partition_for(k, count) for k in keys]
+
+
 def test_the_prefix_is_what_keys_with_a_schema_share() -> None:
     """Otherwise every key would be hashed whole: the gain is that only its tail is."""
     schema = json.dumps({"schema": {"type": "struct", "fields": [{"type": "int64", "field": "id"}]}})[:-1]

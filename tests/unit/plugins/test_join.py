@@ -330,6 +330,14 @@ def test_names_of_a_class(name: str) -> None:
     assert type(plan({**good(), "connector.class": name}).make_source()).__name__ == "FakeSource"
 
 
+def test_a_short_name_may_end_without_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = {**registry.TABLE, registry.SOURCE: {"a.FakeConnector": "stand_ins:FakeSource"}}
+    monkeypatch.setattr(registry, "TABLE", table)
+    assert registry.canonical(registry.SOURCE, "Fake") == registry.canonical(registry.SOURCE, "FakeConnector") == "a.FakeConnector"
+    assert registry.canonical(registry.CONVERTER, "Json") == JSON
+    assert registry.canonical(registry.TRANSFORM, "Rout") == "Rout"
+
+
 def test_an_unknown_class_names_the_nearest_and_all() -> None:
     message = faults({**good(), "connector.class": "org.example.FakeSuorce"})["connector.class"]
     assert "did you mean org.example.FakeSource?" in message
@@ -365,6 +373,7 @@ def test_entry_points_of_third_parties(monkeypatch: pytest.MonkeyPatch) -> None:
     points = [EntryPoint("com.acme.Thing", "stand_ins:FakeSource", "pycdc.connectors")]
     monkeypatch.setattr(registry, "entry_points", lambda group: points if group == "pycdc.connectors" else [])
     assert registry.load(registry.SOURCE, "com.acme.Thing").__name__ == "FakeSource"
+    assert registry.load(registry.SOURCE, "Thing").__name__ == "FakeSource"
     assert "com.acme.Thing" in registry.available(registry.SOURCE)
     with pytest.raises(registry.UnknownClass, match="is no sink connector"):
         registry.load(registry.SINK, "com.acme.Thing")

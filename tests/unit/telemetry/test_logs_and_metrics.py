@@ -6,6 +6,7 @@ import ast
 import io
 import json
 import logging
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -100,6 +101,50 @@ def test_debeziums_names() -> None:
     assert found[f"debezium_metrics_MaxQueueSizeInBytes{labels}"] == 64
     assert found['debezium_metrics_RowsScanned{context="snapshot",name="srv",plugin="postgres",table="public.a"}'] == 7
     assert 'debezium_metrics_SnapshotRunning{context="snapshot",name="srv",plugin="postgres"}' in found
+
+
+#: Every attribute of Debezium's beans that is a number or a truth: what a JMX exporter can show.
+STREAMING = ["MilliSecondsSinceLastEvent", "TotalNumberOfEventsSeen", "TotalNumberOfCreateEventsSeen", "TotalNumberOfUpdateEventsSeen", "TotalNumberOfDeleteEventsSeen", "NumberOfEventsFiltered", "NumberOfErroneousEvents", "QueueTotalCapacity", "QueueRemainingCapacity", "MaxQueueSizeInBytes", "CurrentQueueSizeInBytes", "CapturedTables", "Connected", "MilliSecondsBehindSource", "MilliSecondsBehindSourceMinValue", "MilliSecondsBehindSourceMaxValue", "MilliSecondsBehindSourceAverageValue", "MilliSecondsBehindSourceP50", "MilliSecondsBehindSourceP95", "MilliSecondsBehindSourceP99", "NumberOfCommittedTransactions", "NumberOfUnchangedEventsSkipped", "SourceEventPosition", "LastTransactionId"]
+SNAPSHOT = ["MilliSecondsSinceLastEvent", "TotalNumberOfEventsSeen", "TotalNumberOfCreateEventsSeen", "TotalNumberOfUpdateEventsSeen", "TotalNumberOfDeleteEventsSeen", "NumberOfEventsFiltered", "NumberOfErroneousEvents", "QueueTotalCapacity", "QueueRemainingCapacity", "MaxQueueSizeInBytes", "CurrentQueueSizeInBytes", "CapturedTables", "TotalTableCount", "RemainingTableCount", "SnapshotRunning", "SnapshotPaused", "SnapshotAborted", "SnapshotCompleted", "SnapshotSkipped", "SnapshotDurationInSeconds", "SnapshotPausedDurationInSeconds", "RowsScanned", "TableChunkCounts", "TableChunksCompletedCounts"]
+
+
+def test_every_attribute_of_debeziums_beans_that_is_a_number() -> None:
+    m = SourceMetrics("shop", snapshot_by_table={"public.a": 7}, snapshot_chunks={"public.a": (4, 2)})
+    m.saw(rows=5, size=100, source_ts_us=1_000_000, now_ms=1500)
+    found = {(n.split("{")[0], c) for n in series(m) for c in ("streaming", "snapshot") if f'context="{c}"' in n}
+    assert found == {(f"debezium_metrics_{a}", "streaming") for a in STREAMING} | {(f"debezium_metrics_{a}", "snapshot") for a in SNAPSHOT}
+
+
+def test_the_page_of_metrics_has_every_name_and_no_other() -> None:
+    page = (Path(pycdc.telemetry.__path__[0]).parents[1] / "docs" / "metrics.md").read_text()
+    m = SourceMetrics("shop", snapshot_by_table={"public.a": 7}, snapshot_chunks={"public.a": (4, 2)})
+    names = {n.split("{")[0] for n in series(m, SinkMetrics("sink", lag_by_topic={"t": 9}, written_by_table={"t": 3}))}
+    names = {n for n in names if n.startswith("pycdc_") and not n.endswith("_created")}
+    assert set(re.findall(r"\bpycdc_[a-z_]+", page)) == names
+    for attribute in {*STREAMING, *SNAPSHOT}:
+        stem = re.sub("(TotalNumberOf|MilliSecondsBehindSource)(?=[A-Z])", "", attribute)
+        assert attribute in page or f"...{stem.removesuffix('EventsSeen')}" in page, attribute
+
+
+def test_the_lag_over_time() -> None:
+    m = SourceMetrics("shop")
+    for ms in range(1, 101):
+        m.saw(rows=1, size=1, source_ts_us=1_000_000, now_ms=1000 + ms)
+    m.saw(rows=0, size=1, source_ts_us=1_000_000, now_ms=90_000)  # no event: an idle source is not late
+    m.saw(rows=1, size=1, source_ts_us=0, now_ms=90_000)  # a row of a snapshot has no time
+    found = {n.split("{")[0].removeprefix("debezium_metrics_MilliSecondsBehindSource"): v for n, v in series(m).items()}
+    assert (found["MinValue"], found["MaxValue"], found["AverageValue"]) == (1, 100, 50.5)
+    assert [found[p] for p in ("P50", "P95", "P99")] == pytest.approx([50, 95, 99], rel=0.03)
+    assert found[""] == 100
+
+
+def test_labels_of_the_user_stand_on_every_metric_of_debeziums() -> None:
+    found = series(SourceMetrics("a", tags={"env": "prod"}), SourceMetrics("b", tags={"team": "x"}))
+    names = [n for n in found if n.startswith("debezium_metrics_Connected")]
+    assert sorted(names) == [
+        'debezium_metrics_Connected{context="streaming",env="",name="b",plugin="postgres",team="x"}',
+        'debezium_metrics_Connected{context="streaming",env="prod",name="a",plugin="postgres",team=""}',
+    ]
 
 
 def test_before_the_first_event_the_lag_is_unknown_not_zero() -> None:
