@@ -6,14 +6,11 @@ import argparse
 import base64
 import json
 import re
-import sys
 import tomllib
 from pathlib import Path
 
 import cases
 from replay import MARK, ReplayRegistry
-
-from pycdc.plugins import registry
 
 import avro_compare  # isort: skip - `cases` makes it importable
 
@@ -29,19 +26,6 @@ DEFAULTS = {
 
 def golden(name):
     return json.loads((HERE / "golden" / f"{name}.json").read_text())
-
-
-def runs(name):
-    """Whether the transforms that the case needs are there."""
-    config = ALL[name].get("config", {})
-    needed = {v for k, v in config.items() if re.fullmatch(r"transforms\.\w+\.type", k)}
-    return needed <= set(registry.available(registry.TRANSFORM))
-
-
-class Process(cases.pycdc_driver.SourceProcess):
-    def __init__(self, stack):
-        super().__init__(stack)
-        self.cmd = [sys.executable, str(HERE / "launcher.py")]
 
 
 class Run(cases.capture.Run):
@@ -99,7 +83,7 @@ def coded(data):
 def run(name, stack):
     """One case through `pycdc source`; what was captured."""
     captured, case = golden(name), dict(ALL[name])
-    driver, replay = Process(stack), ReplayRegistry(captured)
+    driver, replay = cases.pycdc_driver.SourceProcess(stack), ReplayRegistry(captured)
     tap = cases.capture.Tap(stack, cases.capture.Owns(case, captured))
     try:
         one = Run(stack, driver, tap, case)

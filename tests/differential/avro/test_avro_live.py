@@ -9,19 +9,8 @@ def servers(stack):
     return {"pg_host": stack.pg_host, "pg_port": stack.pg_port, "pg_user": stack.pg_user, "kafka": stack.kafka}
 
 
-#: Cases that need what is not there yet.
-LATER = {"av_refused_tolerated": "errors.tolerance stops the task in this release"}
-
-
-def cases():
-    for name in avro_cases.ALL:
-        if avro_cases.runs(name):
-            marks = [pytest.mark.xfail(reason=LATER[name], strict=True)] if name in LATER else []
-            yield pytest.param(name, marks=marks)
-
-
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("name", list(cases()))
+@pytest.mark.parametrize("name", list(avro_cases.ALL))
 def test_case_equals_debezium_with_avro(name, servers):
     candidate = avro_cases.run(name, servers)
     found = avro_cases.differences(name, candidate)
