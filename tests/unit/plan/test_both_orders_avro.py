@@ -89,7 +89,7 @@ def decoded(templates, run, records, options):
         {"schema.registry.url": "http://r", **{k.replace("_", "."): v for k, v in options.items()}}, flags
     )
     filled = [fill(t, row, lambda *_: None) for row in run.rows for t in templates]
-    for record, (_topic, key, value, *_) in zip(filled, records, strict=True):
+    for record, (_topic, _partition, key, value, *_) in zip(filled, records, strict=True):
         for schema, wanted, data in ((record.key_schema, record.key, key), (record.value_schema, record.value, value)):
             if data is None:
                 assert wanted is None
