@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from decimal import Decimal
+from functools import cache
 from math import isnan
 from struct import Struct
 from typing import Any, Final
+
+import orjson
 
 from pycdc.converters.javatext import unscaled_bytes
 from pycdc.errors import RecordError
@@ -33,6 +36,8 @@ def _varint(n: int) -> bytes:
 #: The last 14 bits of a number, and 14 bits that others follow.
 _LAST: Final = [_varint(n) for n in range(1 << 14)]
 _MORE: Final = [bytes((n & 127 | 128, n >> 7 | 128)) for n in range(1 << 14)]
+#: Values of a column from which on a branch gets tables of its own (1.5 MB, a millisecond).
+_WORTH_A_TABLE: Final = 64
 
 
 def number(value: int) -> bytes:
@@ -54,34 +59,35 @@ def number_bits(n: int) -> bytes:
     return _MORE[n & 16383] + number_bits(n >> 14)
 
 
+@cache
+def _tables(prefix: bytes) -> tuple[list[bytes], list[bytes]]:
+    """`_LAST` and `_MORE` behind a union branch: few branches exist, and a concatenation per value is spared."""
+    return [prefix + b for b in _LAST], [prefix + b for b in _MORE]
+
+
 def _numbers(values: Iterable[int], prefix: bytes) -> list[bytes]:
-    """Neighbours are often the same object: a transaction's times, its id."""
+    """Neighbours often have their higher bits in common, as ids and times do: those are encoded once."""
+    values = list(values)
+    if len(values) < _WORTH_A_TABLE:
+        return [prefix + number(v) for v in values]
+    last_table, more_table = _tables(prefix)
     out: list[bytes] = []
-    append, last, encoded = out.append, None, b""
+    append, high, tail = out.append, -1, b""
     for value in values:
-        if value is not last:
-            last, encoded = value, prefix + number(value)
-        append(encoded)
+        n = value << 1 if value >= 0 else ~(value << 1)
+        if n < 16384:
+            append(last_table[n])
+        else:
+            if n >> 14 != high:
+                high = n >> 14
+                tail = number_bits(high)
+            append(more_table[n & 16383] + tail)
     return out
 
 
 def digits_column(texts: Iterable[bytes], prefix: bytes) -> list[bytes]:
-    """Numbers from their decimal texts."""
-    out: list[bytes] = []
-    append, last, encoded = out.append, None, b""
-    last_table, more_table = _LAST, _MORE
-    for text in texts:
-        if text is not last:
-            last, value = text, int(text)
-            n = value << 1 if value >= 0 else ~(value << 1)
-            if n < 1 << 14:
-                encoded = prefix + last_table[n]
-            elif n < 1 << 28:
-                encoded = prefix + more_table[n & 16383] + last_table[n >> 14]
-            else:
-                encoded = prefix + number(value)
-        append(encoded)
-    return out
+    """Numbers from their decimal texts, which one call to a parser of JSON reads three times as fast as `int` each."""
+    return _numbers(orjson.loads(b"[%b]" % b",".join(texts)), prefix)
 
 
 def octets(value: bytes) -> bytes:
@@ -89,8 +95,14 @@ def octets(value: bytes) -> bytes:
     return (_LAST[len(value) << 1] if len(value) < 8192 else number(len(value))) + value
 
 
+@cache
+def _lengths(prefix: bytes) -> list[bytes]:
+    """Of less than 128 bytes, behind a union branch."""
+    return [prefix + n for n in _LAST[:256:2]]
+
+
 def octets_column(values: Iterable[bytes], prefix: bytes) -> list[bytes]:
-    short = [prefix + n for n in _LAST[:256:2]]
+    short = _lengths(prefix)
     return [(short[len(v)] if len(v) < 128 else prefix + number(len(v))) + v for v in values]
 
 
@@ -148,7 +160,7 @@ def unscaled_octets(value: int) -> bytes:
 
 def unscaled_column(values: Iterable[int], prefix: bytes) -> list[bytes]:
     """Decimals given by their unscaled numbers; unscaled_bytes written out, as most fit 62 bits."""
-    lengths = [prefix + n for n in _LAST[:256:2]]
+    lengths = _lengths(prefix)
     out = []
     for v in values:
         size = (v if v >= 0 else ~v).bit_length() // 8 + 1
