@@ -46,7 +46,7 @@ test-long: servers
 demo: $(STAMP)
 	$(VENV)/bin/pycdc demo
 
-bench: $(STAMP)
+bench: servers
 	@$(PY) -m pycdc.servers --debezium
 	$(PY) benchmarks/run.py
 

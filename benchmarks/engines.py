@@ -11,6 +11,8 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import confluent
+
 from pycdc.servers.kafka import jars
 from pycdc.servers.process import accepts, free_port, require, tail, wait_for
 
@@ -118,7 +120,7 @@ class Debezium(Engine):
             "offset.storage.topic=connect-offsets\noffset.storage.replication.factor=1\noffset.storage.partitions=1\n"
             "config.storage.topic=connect-configs\nconfig.storage.replication.factor=1\n"
             "status.storage.topic=connect-status\nstatus.storage.replication.factor=1\nstatus.storage.partitions=1\n"
-            f"plugin.path={home / 'plugins'}\nplugin.discovery=hybrid_warn\nlisteners=http://127.0.0.1:{self.port}\n"
+            f"plugin.path={home / 'plugins'},{confluent.plugins()}\nplugin.discovery=hybrid_warn\nlisteners=http://127.0.0.1:{self.port}\n"
         )
         log4j = self.folder / "log4j.properties"
         log4j.write_text(
