@@ -9,18 +9,22 @@ Source: Confluent's documentation, "Wire format"; the behaviour of AvroConverter
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import repeat
 from typing import Any, Protocol
 
 import msgspec
 
 from pycdc.config.definition import ConfigDef
+from pycdc.converters.avro.columns import MALFORMED
 from pycdc.converters.avro.config import AvroConverterConfig
 from pycdc.converters.avro.declare import declare
 from pycdc.converters.avro.places import Place, place
 from pycdc.converters.avro.types import AvroType, parse, text_of
 from pycdc.converters.avro.understand import Understood, understand
 from pycdc.errors import RecordError
+from pycdc.model.change import Rows
+from pycdc.model.envelope import AFTER
 from pycdc.model.schema import Schema
 from pycdc.model.template import Leaf, NeedsValue
 from pycdc.plugins.contracts import NotReady, Piece
@@ -137,6 +141,40 @@ class AvroConverter:
             raise RecordError(
                 "a message is not what its schema says", where=topic, cause=f"schema {id_}: {type(error).__name__}: {error}"
             ) from None
+
+    # ---- reading many: plugins.contracts.RowReader
+
+    def read_many(self, topic: str, data: Sequence[bytes]) -> tuple[Schema | None, Sequence[Any]] | None:
+        """Values of messages that share the schema of the first. Raises NotReady."""
+        understood = self._common(topic, data)
+        if understood is None:
+            return None
+        try:
+            return understood.schema, understood.read_many(data)
+        except MALFORMED:
+            return None
+
+    def read_rows(self, topic: str, data: Sequence[bytes]) -> Rows | None:
+        """Of an envelope nothing is made but its op, its row and the first one's source. Raises NotReady."""
+        understood = self._common(topic, data)
+        if understood is None or understood.schema.type != "struct":
+            return None
+        try:
+            if not understood.is_envelope:
+                return Rows(None, understood.read_many(data), understood.schema)
+            ops, rows, source = understood.read_envelopes(data)
+        except MALFORMED:
+            return None
+        after = understood.schema.field(AFTER)
+        return Rows(ops, rows, after, source)
+
+    def _common(self, topic: str, data: Sequence[bytes]) -> Understood | None:
+        """What all are written with; None when that is not one schema."""
+        head = data[0][:5]
+        if len(head) < 5 or head[0] != 0 or not all(map(bytes.startswith, data, repeat(head))):
+            return None
+        id_ = int.from_bytes(head[1:], "big")
+        return self._understood.get(id_) or self._understand(topic, id_)
 
     def _understand(self, topic: str, id_: int) -> Understood:
         text = self._schemas.text(id_)

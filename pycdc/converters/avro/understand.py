@@ -9,18 +9,21 @@ unions are changed afterwards.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
 from functools import partial
+from itertools import groupby
 from struct import Struct
 from typing import Any
 
 from pycdc.converters.avro import declare as d
+from pycdc.converters.avro.columns import Columns, Places, Read, ReadOne, Skip
 from pycdc.converters.avro.config import AvroConverterConfig
 from pycdc.converters.avro.encoding import float32
 from pycdc.converters.avro.names import DEFAULT_NAME, ENUM, NAMESPACE, UNION
 from pycdc.converters.avro.types import ABSENT, NAMED, PRIMITIVES, AvroType, parse, parts
 from pycdc.errors import RecordError
+from pycdc.model.envelope import AFTER, OP, SOURCE
 from pycdc.model.schema import DECIMAL, NO_DEFAULT, STRING, Field, Schema
 
 _FLOAT = Struct("<f")
@@ -36,13 +39,17 @@ Fix = Callable[[Any], Any]
 class Understood:
     """A registered schema: Connect's side of it, and how messages are read."""
 
-    __slots__ = ("_decode", "_fix", "_plain", "_raw", "schema")
+    __slots__ = ("_columns", "_decode", "_fix", "_names", "_plain", "_raw", "_rows", "_settings", "_type", "schema")
 
     def __init__(self, t: AvroType, settings: AvroConverterConfig) -> None:
         import fastavro  # here, because a converter that only writes starts without it
 
         self.schema = connect_schema(t, settings)
+        self._type, self._settings = t, settings
+        self._columns: Read | None = None
+        self._rows: _Envelopes | None = None
         names: dict[int, str] = {}
+        self._names = names
         self._plain: Any = fastavro.parse_schema(_plain(t, names))
         self._fix = _fixer(t, names, settings)
         self._raw = t.kind == "bytes"
@@ -60,6 +67,112 @@ class Understood:
             if stream.tell() != len(body):
                 raise ValueError(f"{len(body) - stream.tell()} bytes are left over")
         return value if self._fix is None or value is None else self._fix(value)
+
+
+    def read_many(self, data: Sequence[bytes]) -> list[Any]:
+        """The values of many messages, ids in front included. Raises whatever the decoder raises."""
+        if self._raw:
+            return [d[_HEAD:] if self._fix is None else self._fix(d[_HEAD:]) for d in data]
+        if self._columns is None:
+            self._columns = self._maker().reader(self._type)
+        values, places = self._columns(data, [_HEAD] * len(data))
+        _all_read(data, places)
+        return values
+
+    def read_envelopes(self, data: Sequence[bytes]) -> tuple[list[str], list[Any], dict[str, Any]]:
+        """Of many envelopes, the op and the row as it became, and the source of the first.
+
+        Raises whatever the decoder raises, and ValueError where they are of several tables.
+        """
+        if self._rows is None:
+            self._rows = _envelopes(self._type, self._maker())
+        return self._rows(data)
+
+    @property
+    def is_envelope(self) -> bool:
+        return {OP, SOURCE, AFTER} <= {f.name for f in self._type.fields}
+
+    def _maker(self) -> Columns:
+        return Columns(self._read_one, lambda t: _fixer(t, self._names, self._settings))
+
+    def _read_one(self, t: AvroType) -> ReadOne:
+        """A type without a loop of its own, by fastavro. Types named elsewhere are declared anew."""
+        import fastavro
+
+        names: dict[int, str] = {}
+        plain: Any = fastavro.parse_schema(_plain(t, names))
+        fix, decode = _fixer(t, names, self._settings), self._decode
+
+        def read(data: bytes, place: int) -> tuple[Any, int]:
+            stream = io.BytesIO(data)
+            stream.seek(place)
+            value: Any = decode(stream, plain)
+            return (value if fix is None or value is None else fix(value)), stream.tell()
+
+        return read
+
+
+#: Magic byte and id in front of a message.
+_HEAD = 5
+#: Fields of the source block that are another's in each message of a transaction.
+_CHANGING = frozenset(("lsn", "sequence"))
+
+_Envelopes = Callable[[Sequence[bytes]], tuple[list[str], list[Any], dict[str, Any]]]
+
+
+def _all_read(data: Sequence[bytes], places: Places) -> None:
+    if places != list(map(len, data)):
+        raise ValueError("a message is longer or shorter than its schema says")
+
+
+def _envelopes(t: AvroType, maker: Columns) -> _Envelopes:
+    """A reader that makes nothing of the other fields, and of the source block only the table's name."""
+    source = next(f.type for f in t.fields if f.name == SOURCE)
+    if source.kind != "record" or not {"schema", "table"} <= {f.name for f in source.fields}:
+        raise ValueError("no table in the source block")
+    whole_source, skip_source = maker.reader(source), _source_steps(source, maker)
+    steps: list[tuple[str, Read | None, Skip]] = []
+    for wanted, group in groupby(t.fields, lambda f: f.name if f.name in (AFTER, OP, SOURCE) else ""):
+        fields = list(group)
+        if wanted in (AFTER, OP):
+            steps.append((wanted, maker.reader(fields[0].type), skip_source))
+        else:
+            steps.append((wanted, None, skip_source if wanted else maker.skipper_alike([f.type for f in fields])))
+
+    def read(data: Sequence[bytes]) -> tuple[list[str], list[Any], dict[str, Any]]:
+        places = [_HEAD] * len(data)
+        found: dict[str, list[Any]] = {}
+        for name, reader, skip in steps:
+            if reader is not None:
+                found[name], places = reader(data, places)
+                continue
+            if name:
+                first = whole_source(data[:1], places[:1])[0][0]
+            places = skip(data, places)
+        _all_read(data, places)
+        return found[OP], found[AFTER], first
+
+    return read
+
+
+def _source_steps(source: AvroType, maker: Columns) -> Skip:
+    """Over the source block. Raises ValueError where it is of several tables."""
+    names = [f.name for f in source.fields]
+    begin = min(names.index("schema"), names.index("table"))
+    end = max(names.index("schema"), names.index("table")) + 1
+    before, table, behind = (
+        maker.skipper_of_fields(AvroType(kind="record", fields=source.fields[a:b]), _CHANGING)
+        for a, b in ((0, begin), (begin, end), (end, None))
+    )
+
+    def skip(data: Sequence[bytes], places: Places) -> Places:
+        places = before(data, places)
+        first = data[0][places[0] : table(data[:1], places[:1])[0]]
+        if not all(d.startswith(first, p) for d, p in zip(data, places, strict=True)):
+            raise ValueError("several tables")
+        return behind(data, [p + len(first) for p in places])
+
+    return skip
 
 
 def understand(text: str, settings: AvroConverterConfig) -> Understood:

@@ -88,6 +88,27 @@ def test_captured_messages_have_the_captured_values(name):
                     same(value, r[side])
 
 
+@pytest.mark.parametrize("name", GOLDEN)
+def test_captured_rows_are_the_same_in_columns(name):
+    """What a sink reads of many messages at once, against their values read one by one."""
+    capture = avro_cases.golden(name)
+    for side, converter in converters(capture, Captured(capture)):
+        alike = {}
+        for topic, data, _ in messages(capture, side):
+            alike.setdefault((topic, data[:5]), []).append(data)
+        for (topic, _id), many in alike.items():
+            singly = [converter.read(topic, data)[1] for data in many]
+            assert repr(converter.read_many(topic, many)[1]) == repr(singly)
+            rows = converter.read_rows(topic, many)
+            if rows is None:
+                assert not isinstance(singly[0], dict) or len({repr(v["source"]["table"]) for v in singly}) > 1
+            elif rows.ops is None:
+                assert repr(rows.rows) == repr(singly)
+            else:
+                assert rows.source == singly[0]["source"]
+                assert repr(list(zip(rows.ops, rows.rows, strict=True))) == repr([(v["op"], v["after"]) for v in singly])
+
+
 def same(ours, captured):
     if isinstance(captured, dict) and captured.keys() == {"$b64"}:
         assert ours == base64.b64decode(captured["$b64"])

@@ -124,6 +124,25 @@ def test_schemas_and_values_come_back(data):
     assert text_of(parse(memory.texts[1])) == memory.texts[1]
 
 
+@settings(max_examples=400, deadline=None)
+@given(st.data())
+def test_many_messages_at_once_give_what_one_by_one_gives(data):
+    schema, values = data.draw(shapes())
+    schema, subject = named(schema), converter(Memory())
+    messages = [m for v in data.draw(st.lists(values, min_size=1, max_size=5)) if (m := written(subject, schema, v)) is not None]
+    if not messages:
+        return
+    singly = [subject.read("t", m)[1] for m in messages]
+    common, many = subject.read_many("t", messages)
+    assert common == schema
+    assert repr(many) == repr(singly)
+    cut = data.draw(st.integers(0, len(messages) - 1))
+    broken = [m[:-1] if i == cut else m for i, m in enumerate(messages)]
+    if len(messages[cut]) > 5 and schema.type != "bytes":
+        assert subject.read_many("t", broken) is None
+    assert subject.read_many("t", [*messages, b"\x00\x00\x00\x00\x63"]) is None, "another schema"
+
+
 # ---- texts
 
 
@@ -362,7 +381,7 @@ def test_a_whole_message_that_may_be_null_takes_the_readable_path():
         converter(Memory()).write("t", Schema(type="int32", optional=True), Leaf(0, reader), [])
 
 
-@given(st.lists(INTEGERS[64], min_size=1, max_size=30), st.booleans())
+@given(st.lists(INTEGERS[64], min_size=1, max_size=30).map(lambda n: n * 5), st.booleans())
 def test_a_column_of_numbers_is_its_numbers(numbers, optional):
     subject, out = converter(Memory()), []
     schema = Schema(type="struct", name="R", fields=(Field("n", Schema(type="int64", optional=optional)),))
@@ -371,5 +390,6 @@ def test_a_column_of_numbers_is_its_numbers(numbers, optional):
     head, cell = out[0], out[-1]
     column = list(cell.encode_column([b"%d" % n for n in numbers]))
     assert column == [cell.encode(b"%d" % n) for n in numbers]
-    for n, body in zip(numbers, column, strict=True):
-        assert subject.read("t", head + b"".join(out[1:-1]) + body)[1] == {"n": n}
+    messages = [head + b"".join(out[1:-1]) + body for body in column]
+    assert [subject.read("t", m)[1]["n"] for m in messages] == numbers
+    assert [row["n"] for row in subject.read_rows("t", messages).rows] == numbers

@@ -220,13 +220,16 @@ async def test_an_unknown_id_is_left_out_where_that_is_tolerated_and_asked_for_o
 
 async def test_a_stop_ends_the_wait():
     sink, consumer = Sink(), Consumer((0, [b"a"]))
-    made, health = task(consumer, sink, Registry(key=[AWAY] * 10_000))
-    stop = asyncio.Event()
-    running = asyncio.create_task(made.run(stop))
-    while health.status != "retrying":
-        await asyncio.sleep(0.001)
-    stop.set()
-    await asyncio.wait_for(running, 5)
+    made, _health = task(consumer, sink, Registry(key=[AWAY] * 10_000))
+    stop, tell = asyncio.Event(), made._fetching._tell
+
+    def stop_at_first_wait(fault):
+        tell(fault)
+        stop.set()
+
+    made._fetching._tell = stop_at_first_wait
+    async with asyncio.timeout(5):
+        await made.run(stop)
     assert (sink.values, consumer.committed) == ([], {})
 
 
