@@ -69,14 +69,14 @@ class SchemaRegistry:
         """Register, or look up, as the settings say. Raises RegistryError."""
         s = self.settings
         if s.auto_register:
-            answer = await self._post(f"{_subject(subject)}/versions?normalize={_flag(s.normalize)}", subject, text,
+            answer = await self._post(f"{subject_path(subject)}/versions?normalize={_flag(s.normalize)}", subject, text,
                                       "register a schema")  # fmt: skip
             found = Written(_id(answer), text)
         elif s.use_id >= 0:
             await self.fetch_text(s.use_id, subject)
             found = await self._look_up(subject, self._texts[s.use_id], normalize=False)
         elif s.use_latest:
-            answer = await self._get(f"{_subject(subject)}/versions/latest", subject, "find the latest schema")
+            answer = await self._get(f"{subject_path(subject)}/versions/latest", subject, "find the latest schema")
             found = await self._look_up(subject, answer["schema"], normalize=False)
         else:
             found = await self._look_up(subject, text, normalize=s.normalize)
@@ -86,7 +86,7 @@ class SchemaRegistry:
         known[text] = found
 
     async def _look_up(self, subject: str, text: str, *, normalize: bool) -> Written:
-        path = f"{_subject(subject)}?normalize={_flag(normalize)}&deleted=false"
+        path = f"{subject_path(subject)}?normalize={_flag(normalize)}&deleted=false"
         return Written(_id(await self._post(path, subject, text, "look up a schema")), text)
 
     async def fetch_text(self, id_: int, subject: str) -> None:
@@ -106,15 +106,19 @@ class SchemaRegistry:
     # ---- requests
 
     async def _post(self, path: str, subject: str, text: str, act: str) -> dict[str, Any]:
-        return await self._request("POST", path, subject, act, text, _body(text))
+        answer: dict[str, Any] = await self.request("POST", path, subject, act, body_of({"schema": text}), text)
+        return answer
 
     async def _get(self, path: str, subject: str, act: str) -> dict[str, Any]:
-        return await self._request("GET", path, subject, act, None, None)
+        answer: dict[str, Any] = await self.request("GET", path, subject, act)
+        return answer
 
-    async def _request(
-        self, method: str, path: str, subject: str, act: str, text: str | None, body: bytes | None
-    ) -> dict[str, Any]:
-        """Over the addresses until one answers. Raises RegistryError."""
+    async def request(
+        self, method: str, path: str, subject: str, act: str, body: bytes | None = None, text: str | None = None
+    ) -> Any:
+        """Over the addresses until one answers; the answer's JSON. `act` says for errors what it is about, `text` is the schema
+        that is meant. Raises RegistryError.
+        """
         from aiohttp import ClientError, ClientSession, ClientSSLError, ClientTimeout
 
         s = self.settings
@@ -132,13 +136,13 @@ class SchemaRegistry:
                     try:
                         status, answer = await self._send(session, method, url, path, body)
                     except ClientSSLError as error:  # another try meets the same certificate
-                        raise _untrusted(_shown(url), error) from None
+                        raise _untrusted(shown(url), error) from None
                     except (ClientError, OSError, TimeoutError) as error:
-                        failure = _unreachable(_shown(url), error, act)
+                        failure = _unreachable(shown(url), error, act)
                     else:
                         if status == 200:
                             return _parsed(answer, url)
-                        failure = faults.refusal(status, answer, url=_shown(url), subject=subject, schema=text, act=act)
+                        failure = faults.refusal(status, answer, url=shown(url), subject=subject, schema=text, act=act)
                         if status not in faults.TRANSIENT:
                             raise failure
                     self._current += 1
@@ -154,12 +158,13 @@ class SchemaRegistry:
         if authorization is not None:
             headers["Authorization"] = authorization
         tls = {"ssl": self.settings.ssl_context()} if url.startswith("https:") else {}
-        target = URL(_shown(url) + path, encoded=True)  # as it stands: quoting again would change subjects
+        target = URL(shown(url) + path, encoded=True)  # as it stands: quoting again would change subjects
         async with session.request(method, target, data=body, headers=headers, proxy=self.settings.proxy, **tls) as response:
             return response.status, await response.read()
 
 
-def _subject(subject: str) -> str:
+def subject_path(subject: str) -> str:
+    """The path of a subject's own part of the API."""
     return f"/subjects/{quote(subject, safe=_SEGMENT)}"
 
 
@@ -167,12 +172,12 @@ def _flag(value: bool) -> str:
     return "true" if value else "false"
 
 
-def _body(text: str) -> bytes:
+def body_of(request: dict[str, str]) -> bytes:
     """As Jackson writes it: what is not ASCII stays as it is."""
-    return json.dumps({"schema": text}, ensure_ascii=False, separators=(",", ":")).encode()
+    return json.dumps(request, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def _shown(url: str) -> str:
+def shown(url: str) -> str:
     """Without user and password."""
     parts = urlsplit(url)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
@@ -185,13 +190,13 @@ def _id(answer: dict[str, Any]) -> int:
     return found
 
 
-def _parsed(answer: bytes, url: str) -> dict[str, Any]:
+def _parsed(answer: bytes, url: str) -> Any:
     try:
         parsed = json.loads(answer)
     except ValueError:
         parsed = None
-    if not isinstance(parsed, dict):
-        raise RegistryError("the answer is not a schema registry's", where=_shown(url),
+    if not isinstance(parsed, dict | list):
+        raise RegistryError("the answer is not a schema registry's", where=shown(url),
                             hint="schema.registry.url of Apicurio ends with /apis/ccompat/v7")  # fmt: skip
     return parsed
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from typing import Any
 
 from pycdc.errors import RegistryError
@@ -18,6 +19,14 @@ _PATH = re.compile(r"at path '(/[\w/]+)'")
 
 #: Statuses after which another address, or the same one later, may answer.
 TRANSIENT = frozenset((408, 429, 502, 503, 504))
+
+
+#: No level of its own, no mode of its own.
+_NOT_CONFIGURED = (40408, 40409)
+
+
+class NotThere(RegistryError):
+    """The registry has no such subject, version or setting."""
 
 
 def refusal(status: int, body: bytes, *, url: str, subject: str, schema: str | None, act: str) -> RegistryError:
@@ -38,11 +47,13 @@ def refusal(status: int, body: bytes, *, url: str, subject: str, schema: str | N
         return error(
             f"the registry refuses the schema as incompatible with the subject's last one{_place(message, schema)}{_level(message)}",
             "make the change compatible (a new column nullable or with a default), or lower the subject's level: "
-            f"curl -X PUT -H 'Content-Type: application/vnd.schemaregistry.v1+json' --data '{{\"compatibility\":\"NONE\"}}' "
-            f"{url}/config/{subject}",
+            f"pycdc registry level {shlex.quote(subject)} --set NONE --url {url} (without --set it shows the level)",
         )
+    if status == 404 and code in _NOT_CONFIGURED:
+        return NotThere("the subject has no setting of its own", where=where, cause=cause)
     if status == 404 and code == 40401:
-        return error("the registry has no such subject", "register the schema there, or set auto.register.schemas=true")
+        hint = "register the schema there, or set auto.register.schemas=true"
+        return NotThere("the registry has no such subject", where=where, cause=cause, hint=hint)
     if status == 404 and code in (40402, 40403):
         return error(
             f"the registry does not know the schema: cannot {act}",

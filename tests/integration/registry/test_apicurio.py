@@ -55,7 +55,7 @@ async def test_an_incompatible_schema_is_refused_with_the_command_that_allows_it
     with pytest.raises(RegistryError, match="incompatible") as error:
         await written(converter(schema_registry), "second", BAD, {"id": 1, "t": 2})
     assert "field t" in error.value.what
-    assert f"{schema_registry}/config/second-value" in error.value.hint
+    assert f"pycdc registry level second-value --set NONE --url {schema_registry}" in error.value.hint
     assert not error.value.retriable
     call(schema_registry, "PUT", "/config/second-value", {"compatibility": "NONE"})
     assert await written(converter(schema_registry), "second", BAD, {"id": 1, "t": 2})

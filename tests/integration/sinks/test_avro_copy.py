@@ -4,6 +4,8 @@ tables change on the way, and a registry that is away is waited for.
 
 import asyncio
 import contextlib
+import json
+import urllib.request
 from decimal import Decimal
 
 import psycopg
@@ -12,7 +14,10 @@ from confluent_kafka import Producer
 
 from pycdc.config.layers import Layered
 from pycdc.errors import PycdcError
+from pycdc.kafka.offsets import FileOffsetStore
 from pycdc.plugins.join import load_sink, load_source
+from pycdc.registry import client
+from pycdc.runtime import fetching
 from pycdc.runtime.sink_task import run_sink, sink_job
 from pycdc.runtime.source_task import run_source, source_job
 from pycdc.testing.starrocks import Settings, StarRocks
@@ -186,5 +191,146 @@ async def test_every_value_arrives_exact_in_starrocks(pipeline, sql):
             "starrocks.password": "p", "bufferflush.intervalms": "100", "starrocks.topic2table.map": f"{pipeline.topic}:copy",
         }  # fmt: skip
         async with running(lambda stop: pipeline.sourcing(stop, **FEWER), lambda stop: run_sink(pipeline.sink(**sink), http=None, stop=stop)) as tasks:
-            wanted = sql.execute("SELECT id, n, small, i, f, b, s, at, day, u::text FROM t ORDER BY id").fetchall()
+            wanted = sql.execute("SELECT id, n, small, i, f, b, s, at::text, day::text, u::text FROM t ORDER BY id").fetchall()
             await until(lambda: [tuple(r.values()) for r in server.rows("d", "copy")], wanted, tasks)
+
+
+# ---- tables that change
+
+
+async def test_added_and_dropped_columns_and_a_compatible_type_change_reach_the_target(pipeline, sql, copied, target):
+    """Under the level BACKWARD, which every registry has by default: a new column may be null, int becomes bigint."""
+    sql.execute("CREATE TABLE e (id int PRIMARY KEY, num varchar(100), small int)")
+    pipeline.topic = f"{pipeline.names.prefix}.public.e"
+    subject = Subjects(pipeline.registry, f"{pipeline.topic}-value")
+    async with running(
+        lambda stop: pipeline.sourcing(stop, **{"table.include.list": "public.e"}), lambda stop: run_sink(pipeline.to_postgres(target), http=None, stop=stop)
+    ) as tasks:
+        sql.execute("INSERT INTO e VALUES (1, 'a', 7)")
+        await until(lambda: all_of(copied, "copy"), [(1, "a", 7)], tasks)
+        await asyncio.to_thread(subject.put_level, "BACKWARD")
+        sql.execute("ALTER TABLE e ADD dt date")
+        sql.execute("INSERT INTO e VALUES (2, 'b', 8, '2026-01-02')")
+        await until(lambda: copied.execute("SELECT num, dt::text FROM copy ORDER BY id").fetchall(), [("a", None), ("b", "2026-01-02")], tasks)
+        sql.execute("ALTER TABLE e DROP num")
+        sql.execute("INSERT INTO e VALUES (3, 9, '2026-01-03')")
+        await until(lambda: copied.execute("SELECT id, num, small FROM copy ORDER BY id").fetchall(), [(1, "a", 7), (2, "b", 8), (3, None, 9)], tasks)
+        sql.execute("ALTER TABLE e ALTER small TYPE bigint")
+        copied.execute("ALTER TABLE copy ALTER small TYPE bigint")
+        sql.execute("UPDATE e SET small = 5000000000 WHERE id = 3")
+        await until(lambda: copied.execute("SELECT small FROM copy WHERE id = 3").fetchone(), (5_000_000_000,), tasks)
+    assert await asyncio.to_thread(subject.versions) == [1, 2, 3, 4]
+
+
+async def test_an_incompatible_change_stops_the_source_with_the_command_and_is_sent_behind_it(pipeline, sql, copied, target):
+    sql.execute("CREATE TABLE e (id int PRIMARY KEY, v int)")
+    pipeline.topic = f"{pipeline.names.prefix}.public.e"
+    subject = Subjects(pipeline.registry, f"{pipeline.topic}-value")
+    only = {"table.include.list": "public.e"}
+    with pytest.raises(PycdcError, match="incompatible") as refused:
+        async with running(
+            lambda stop: pipeline.sourcing(stop, **only), lambda stop: run_sink(pipeline.to_postgres(target), http=None, stop=stop)
+        ) as tasks:
+            sql.execute("INSERT INTO e VALUES (1, 7)")
+            await until(lambda: all_of(copied, "copy"), [(1, 7)], tasks)
+            await asyncio.to_thread(subject.put_level, "BACKWARD")
+            sql.execute("ALTER TABLE e ALTER v TYPE text")
+            sql.execute("INSERT INTO e VALUES (2, 'x')")
+            await asyncio.wait_for(tasks[0], 60)
+    assert "field before.v" in refused.value.what or "field after.v" in refused.value.what or "field v" in refused.value.what
+    assert f"pycdc registry level {subject.name} --set NONE" in refused.value.hint
+    await asyncio.to_thread(subject.put_level, "NONE")
+    copied.execute("ALTER TABLE copy ALTER v TYPE text")
+    async with running(
+        lambda stop: pipeline.sourcing(stop, **only), lambda stop: run_sink(pipeline.to_postgres(target), http=None, stop=stop)
+    ) as tasks:
+        await until(lambda: all_of(copied, "copy"), [(1, "7"), (2, "x")], tasks)
+
+
+class Subjects:
+    """One subject of the registry."""
+
+    def __init__(self, url, name):
+        self.url, self.name = url, name
+
+    def put_level(self, level):
+        self._call("PUT", f"/config/{self.name}", {"compatibility": level})
+
+    def versions(self):
+        return self._call("GET", f"/subjects/{self.name}/versions")
+
+    def _call(self, method, path, body=None):
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.url + path, data, {"Content-Type": "application/json"}, method=method)
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return json.loads(answer.read())
+
+
+# ---- a registry that is away
+
+
+@pytest.fixture
+def quick_client(monkeypatch):
+    """Pauses of the client and of the tasks that tests need not sit through."""
+    monkeypatch.setattr(client, "_BACK_OFF", 0.01)
+    monkeypatch.setattr(fetching, "_LONGEST_PAUSE", 0.2)
+
+
+@pytest.mark.usefixtures("quick_client")
+async def test_a_registry_that_is_away_at_start_and_in_the_middle_loses_nothing(postgres_db, kafka, names, tmp_path, sql, copied, target, private_registry):
+    sql.execute("CREATE TABLE e (id int PRIMARY KEY, v text)")
+    pipeline = Pipeline(postgres_db, kafka, names, private_registry.url, tmp_path)
+    pipeline.topic = f"{names.prefix}.public.e"
+    await asyncio.to_thread(private_registry.stop)
+    sql.execute("INSERT INTO e SELECT g, 'old' FROM generate_series(1, 500) g")
+    store = FileOffsetStore(str(tmp_path / "offsets"))
+    source, sink = source_job(pipeline.source(**{"table.include.list": "public.e"}), store), sink_job(pipeline.to_postgres(target))
+    await store.start()
+    async with running(source.run, sink.run) as tasks:
+        await until(lambda: (source.health.status, "does not answer" in source.health.last_error), ("retrying", True), tasks)
+        await asyncio.to_thread(private_registry.start)
+        await until(lambda: copied.execute("SELECT count(*) FROM copy").fetchone(), (500,), tasks)
+        await until(lambda: (source.health.status, source.health.last_error), ("streaming", ""), tasks)
+        await asyncio.to_thread(private_registry.stop)
+        sql.execute("INSERT INTO e SELECT g, 'known schema' FROM generate_series(501, 600) g")
+        await until(lambda: copied.execute("SELECT count(*) FROM copy").fetchone(), (600,), tasks)
+        sql.execute("ALTER TABLE e ADD w int")
+        sql.execute("INSERT INTO e SELECT g, 'new schema', g FROM generate_series(601, 700) g")
+        await until(lambda: source.health.status, "retrying", tasks)
+        await asyncio.to_thread(private_registry.start)
+        await until(lambda: copied.execute("SELECT count(*), count(w) FROM copy").fetchone(), (700, 100), tasks)
+    await store.stop()
+
+
+# ---- messages that no schema tells of
+
+
+@pytest.mark.parametrize("message", [b"\x00\x7f\xff\xff\xff\x02", b"{}", b"\x00"])
+async def test_an_unknown_id_or_magic_byte_goes_to_the_dead_letters(pipeline, sql, copied, target, kafka, names, message):
+    sql.execute("CREATE TABLE e (id int PRIMARY KEY, v int); INSERT INTO e VALUES (1, 7)")
+    pipeline.topic = f"{names.prefix}.public.e"
+    dlq = {"errors.tolerance": "all", "errors.deadletterqueue.topic.name": f"{names.base}_dlq", "errors.deadletterqueue.topic.replication.factor": "1",
+           "errors.deadletterqueue.context.headers.enable": "true"}  # fmt: skip
+    sink = sink_job(pipeline.to_postgres(target, **dlq))
+    async with running(lambda stop: pipeline.sourcing(stop, **{"table.include.list": "public.e"}), sink.run) as tasks:
+        await until(lambda: all_of(copied, "copy"), [(1, 7)], tasks)
+        producer = Producer({"bootstrap.servers": kafka})
+        producer.produce(pipeline.topic, key=None, value=message, partition=0)
+        await asyncio.to_thread(producer.flush, 10)
+        await until(lambda: sink.metrics.dead_letters, 1, tasks)
+        sql.execute("INSERT INTO e VALUES (2, 8)")
+        await until(lambda: all_of(copied, "copy"), [(1, 7), (2, 8)], tasks)
+
+
+async def test_an_unknown_id_stops_a_sink_that_tolerates_nothing(pipeline, sql, copied, target, kafka, names):
+    sql.execute("CREATE TABLE e (id int PRIMARY KEY, v int); INSERT INTO e VALUES (1, 7)")
+    pipeline.topic = f"{names.prefix}.public.e"
+    sink = sink_job(pipeline.to_postgres(target))
+    with pytest.raises(PycdcError, match="does not know the schema") as stopped:
+        async with running(lambda stop: pipeline.sourcing(stop, **{"table.include.list": "public.e"}), sink.run) as tasks:
+            await until(lambda: all_of(copied, "copy"), [(1, 7)], tasks)
+            producer = Producer({"bootstrap.servers": kafka})
+            producer.produce(pipeline.topic, key=None, value=b"\x00\x7f\xff\xff\xff\x02", partition=0)
+            await asyncio.to_thread(producer.flush, 10)
+            await asyncio.wait_for(tasks[1], 60)
+    assert stopped.value.where == f"topic {pipeline.topic}, partition 0, offset 1"

@@ -202,8 +202,8 @@ APICURIO = "Incompatible artifact: s [AVRO], list of diff types: [reader union l
 @pytest.mark.parametrize(
     ("status", "body", "said"),
     [
-        (409, {"error_code": 409, "message": CONFLUENT}, ["field b.ä", "level BACKWARD", '{"compatibility":"NONE"}', "/config/s"]),
-        (409, {"error_code": 409, "message": APICURIO}, ["incompatible", "field b", "curl -X PUT"]),
+        (409, {"error_code": 409, "message": CONFLUENT}, ["field b.ä", "level BACKWARD", "pycdc registry level s --set NONE --url http://127.0.0.1"]),
+        (409, {"error_code": 409, "message": APICURIO}, ["incompatible", "field b", "--set NONE"]),
         (404, {"error_code": 40401, "message": "Subject 's' not found."}, ["no such subject", "auto.register.schemas"]),
         (404, {"error_code": 40403, "message": "Schema not found"}, ["does not know the schema", "auto.register.schemas"]),
         (404, "<html>Not Found</html>", ["no schema registry at this address", "ccompat/v7"]),
