@@ -29,7 +29,7 @@ install: $(STAMP)
 
 # What tests need besides Python: named in one line each when it is missing.
 servers: $(STAMP)
-	@$(PY) -m pycdc.servers --debezium
+	@$(PY) -m pycdc.servers --debezium --registry
 
 lint: $(STAMP)
 	$(VENV)/bin/ruff check .
@@ -45,7 +45,7 @@ test-long: servers
 demo: $(STAMP)
 	$(VENV)/bin/pycdc demo
 
-bench: $(STAMP)
+bench: servers
 	@$(PY) -m pycdc.servers --debezium
 	$(PY) benchmarks/run.py
 

@@ -11,6 +11,8 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import confluent
+
 from pycdc.servers.kafka import jars
 from pycdc.servers.process import accepts, free_port, require, tail, wait_for
 
@@ -131,7 +133,7 @@ class Debezium(Engine):
             "offset.storage.topic=connect-offsets\noffset.storage.replication.factor=1\noffset.storage.partitions=1\n"
             "config.storage.topic=connect-configs\nconfig.storage.replication.factor=1\n"
             "status.storage.topic=connect-status\nstatus.storage.replication.factor=1\nstatus.storage.partitions=1\n"
-            f"plugin.path={home / 'plugins'}\nplugin.discovery=hybrid_warn\nlisteners=http://127.0.0.1:{self.port}\n"
+            f"plugin.path={home / 'plugins'},{confluent.plugins()}\nplugin.discovery=hybrid_warn\nlisteners=http://127.0.0.1:{self.port}\n"
         )
         log = (self.folder / "connect.log").open("wb")
         self.process = subprocess.Popen(java_command(self.folder, properties), stdin=subprocess.DEVNULL, stdout=log, stderr=log)

@@ -33,6 +33,7 @@ from engines import JSON, Debezium, Engine, Pycdc, usage
 
 from pycdc.servers.kafka import Kafka
 from pycdc.servers.postgres import Postgres, binaries
+from pycdc.servers.registry import Registry
 
 TABLE = (
     "CREATE TABLE orders (id bigserial PRIMARY KEY, customer varchar(50), qty int, amount numeric(12,2), status text, "
@@ -53,14 +54,18 @@ UNWRAP = {
 }  # fmt: skip
 
 
+AVRO = "io.confluent.connect.avro.AvroConverter"
+
+
 class Bench:
-    """One PostgreSQL and one broker for everything."""
+    """One PostgreSQL, one broker and, where it is asked for, one schema registry for everything."""
 
     def __init__(self, folder: Path, rows: int) -> None:
         self.folder = folder
         self.rows = rows
         self.postgres = Postgres(folder / "pg", settings=connect.SETTINGS)
         self.kafka = Kafka(folder / "kafka", java_options=("-Xmx1g",))
+        self.registry = Registry(folder / "registry")
         self.number = 0
         self.results: dict[str, dict[str, list[float]]] = {}
 
@@ -169,6 +174,11 @@ class Bench:
         self.note(f"streaming, {label}: peak RSS MiB", engine.name, peak)
         engine.delete(name)
         self.drop(name)
+
+    def avro(self) -> dict[str, str]:
+        """Converters of both sides, for a connector's file."""
+        return {f"{side}.converter{key}": value for side in ("key", "value")
+                for key, value in (("", AVRO), (".schema.registry.url", self.registry.url))}  # fmt: skip
 
     @staticmethod
     def insert(sql: psycopg.Connection, rows: int) -> None:
@@ -309,7 +319,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--big", type=int, default=5_000_000, help="rows of the largest transaction, pycdc only")
-    parser.add_argument("--only", default="stream,six,unwrap,first,snapshot,latency,start,ceiling,big,sinks,connect")
+    parser.add_argument("--only", default="stream,six,unwrap,avro,first,snapshot,latency,start,ceiling,big,sinks,connect")
     parser.add_argument("--idle", type=int, default=connect.IDLE, help="connectors of the idle worker")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     a = parser.parse_args()
@@ -320,8 +330,10 @@ def main() -> None:
     try:
         bench.postgres.start()
         bench.kafka.start()
+        if "avro" in wanted:
+            bench.registry.start()
         engines: list[Engine] = [Debezium(folder / "debezium", bench.kafka.bootstrap), Pycdc(folder / "pycdc", bench.kafka.bootstrap)]
-        for _ in range(a.rounds if wanted & {"stream", "six", "unwrap", "first", "snapshot", "latency"} else 0):
+        for _ in range(a.rounds if wanted & {"stream", "six", "unwrap", "avro", "first", "snapshot", "latency"} else 0):
             for engine in engines:
                 engine.up()
                 if "stream" in wanted:
@@ -330,6 +342,8 @@ def main() -> None:
                     bench.stream(engine, 6)
                 if "unwrap" in wanted:
                     bench.stream(engine, 1, label="unwrapped", **UNWRAP)
+                if "avro" in wanted:
+                    bench.stream(engine, 1, label="Avro", **bench.avro())
                 if "first" in wanted:
                     bench.first_event(engine)
                 if "snapshot" in wanted:
@@ -348,12 +362,13 @@ def main() -> None:
         if "sinks" in wanted:
             sinks.measure(bench, engines, TABLE)
         if bench.results:
-            write(a.out, "", table(bench, f"{a.rows:,} rows of 10 columns per round, JSON without schemas, medians of the rounds; made by `make bench`."))
+            write(a.out, "", table(bench, f"{a.rows:,} rows of 10 columns per round, JSON without schemas where no other form is named, medians of the rounds; made by `make bench`."))
         if "connect" in wanted:
             bench.results = {}
             connect.measure(bench, max(a.rounds, 1), a.idle)
             write(a.out, "-connect", table(bench, connect.ABOUT))
     finally:
+        bench.registry.remove()
         bench.kafka.remove()
         bench.postgres.remove()
         shutil.rmtree(folder, ignore_errors=True)

@@ -94,6 +94,10 @@ class ConnectionLost(ServerError):
     retriable = True
 
 
+class RegistryError(ServerError):
+    """The schema registry did not do what it was asked for."""
+
+
 class SlotError(ServerError):
     """A replication slot cannot be used."""
 

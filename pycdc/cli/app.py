@@ -14,6 +14,7 @@ _COMMANDS: Final = {
     "run": ("pycdc.cli.stream:run", "Run a source straight into a sink, without a broker."),
     "connect": ("pycdc.cli.connect:connect", "Run a Kafka Connect worker: its REST API, many connectors, a group of workers."),
     "migrate": ("pycdc.cli.migrate:migrate", "Move connectors from a Kafka Connect cluster, or back."),
+    "registry": ("pycdc.cli.registry:registry", "Subjects, schemas and compatibility levels of a schema registry."),
     "demo": ("pycdc.cli.demo:demo", "Show the whole thing on embedded servers."),
     "reference": ("pycdc.cli.reference:reference", "Describe the properties of a class."),
 }

@@ -28,6 +28,7 @@ from pycdc.debezium.source import (
 )
 from pycdc.debezium.topics import Topics
 from pycdc.debezium.types import ResolvedColumn
+from pycdc.errors import RecordError
 from pycdc.model.envelope import (
     CREATE,
     DELETE,
@@ -100,9 +101,23 @@ class TableEvents:
         parts = [self._part(i, c) for i, c in enumerate(table.columns)]
         self._parts = [p for p in parts if p is not None and p.captured]
         by_name = {p.column.name: p for p in parts if p is not None}
+        self._refuse_collisions()
         self._key_parts = [by_name[n] for n in settings.keys.columns(table) if n in by_name]
         self._make_schemas()
         self._cache: dict[Signature, Templates] = {}
+
+    def _refuse_collisions(self) -> None:
+        """Adjusting may make one name of two: one value would take the other's place."""
+        columns: dict[str, str] = {}
+        for p in self._parts:
+            other = columns.setdefault(p.name, p.column.name)
+            if other != p.column.name:
+                raise RecordError(
+                    "two columns become one field", where=f"{self.table.schema}.{self.table.name}",
+                    cause=f"columns {other} and {p.column.name} are both {p.name} with field.name.adjustment.mode "
+                    "(with an Avro converter it is avro by itself)",
+                    hint="rename one, leave one out with column.exclude.list, or set field.name.adjustment.mode=avro_unicode",
+                )  # fmt: skip
 
     def _part(self, index: int, column: Column) -> _Part | None:
         s = self.settings

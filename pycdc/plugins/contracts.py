@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Protocol, Union, runtime_checkable
+from typing import Any, ClassVar, Protocol, TypeVar, Union, runtime_checkable
 
 import msgspec
 
@@ -19,6 +19,8 @@ from pycdc.model.record import Record
 from pycdc.model.schema import Schema
 from pycdc.model.table import Column, Table
 from pycdc.model.template import Row
+
+T = TypeVar("T")
 
 #: Source partition and source offset as Connect stores them, JSON values only.
 Offset = dict[str, Any]
@@ -220,8 +222,29 @@ Piece = Union[bytes, Cell]
 Headers = list[tuple[str, bytes | None]]
 
 
+class NotReady(PycdcError):
+    """A converter needs something from outside first: await `fetch()`, then ask it the same again.
+
+    Raised instead of waiting, because converters do no I/O: the loop that called does, once per schema and
+    never per row. `fetch` raises PycdcError; when it returns, the same call does not raise for this reason again.
+    """
+
+    def __init__(self, what: str, fetch: Callable[[], Awaitable[None]]) -> None:
+        super().__init__(what)
+        self.fetch = fetch
+
+
+async def when_ready(act: Callable[..., T], *arguments: Any) -> T:
+    """What `act` returns, once nothing has to be fetched for it any more. It is called anew after each fetch."""
+    while True:
+        try:
+            return act(*arguments)
+        except NotReady as waiting:
+            await waiting.fetch()
+
+
 class Converter(Protocol):
-    """Key, value or header converter."""
+    """Key, value or header converter. `write` and `read` may raise NotReady."""
 
     config: ClassVar[type[ConfigDef]]
 

@@ -72,6 +72,7 @@ TABLE: Final[Mapping[Kind, Mapping[str, str]]] = {
         "org.apache.kafka.connect.converters.BooleanConverter": "pycdc.converters.numbers:BooleanConverter",
         "org.apache.kafka.connect.storage.SimpleHeaderConverter": "pycdc.converters.simple_header:SimpleHeaderConverter",
         "org.apache.kafka.connect.converters.ByteArrayConverter": "pycdc.converters.bytes:ByteArrayConverter",
+        "io.confluent.connect.avro.AvroConverter": "pycdc.converters.avro:AvroConverter",
     },
     TRANSFORM: {
         **_sided("Cast", "ExtractField", "Flatten", "HeaderFrom", "HoistField", "InsertField", "MaskField", "ReplaceField",
@@ -105,7 +106,6 @@ TABLE: Final[Mapping[Kind, Mapping[str, str]]] = {
 LATER: Final[Mapping[str, Kind]] = {
     "io.confluent.connect.jdbc.JdbcSourceConnector": SOURCE,
     "jdbc-source": SOURCE,
-    "io.confluent.connect.avro.AvroConverter": CONVERTER,
     "io.confluent.connect.protobuf.ProtobufConverter": CONVERTER,
     "io.confluent.connect.json.JsonSchemaConverter": CONVERTER,
 }  # fmt: skip

@@ -69,6 +69,8 @@ class Observer:
         m.creates, m.updates, m.deletes = task.ops[CREATE], task.ops[UPDATE], task.ops[DELETE]
         m.transactions, m.filtered = task.transactions, task.encoder.outcome.dropped
         self.progressed(p)
+        if task.fetching.fault is not None:
+            self.health.retrying(task.fetching.fault)
         self.health.lsn, self.health.lag_bytes = task.confirmed_lsn, m.lag_bytes
         for topic, rows in task.records_by_topic.items():
             known = self._rows.get(topic, 0)

@@ -16,6 +16,7 @@ import structlog
 
 from pycdc.errors import PycdcError, RecordError
 from pycdc.model.change import place
+from pycdc.plugins.contracts import NotReady
 from pycdc.telemetry.metrics import SinkMetrics
 
 if TYPE_CHECKING:
@@ -46,6 +47,19 @@ class StageError(Exception):
     def __init__(self, stage: Stage, class_name: str, error: PycdcError) -> None:
         super().__init__(str(error))
         self.stage, self.class_name, self.error = stage, class_name, error
+
+
+class StageWaits(Exception):
+    """A converter needs something from outside first; see plugins.contracts.NotReady."""
+
+    def __init__(self, stage: Stage, class_name: str, where: str, waiting: NotReady) -> None:
+        super().__init__(waiting.what)
+        self.stage, self.class_name, self.where, self.waiting = stage, class_name, where, waiting
+
+    def refused(self, error: PycdcError) -> StageError:
+        """What becomes of the record when it cannot be had: `error`, at the record's place."""
+        fault = RecordError(error.what, where=self.where, cause="; ".join(filter(None, (error.cause, error.where))), hint=error.hint)
+        return StageError(self.stage, self.class_name, fault)
 
 
 class Policy(msgspec.Struct, frozen=True):
@@ -118,9 +132,11 @@ class RefusedRecords:
 
 
 def at_stage(stage: Stage, class_name: str, where: str, act: Callable[..., Any], *arguments: Any) -> Any:
-    """`act(*arguments)`; its errors come out as StageError with the record's place."""
+    """`act(*arguments)`; its errors come out as StageError with the record's place, NotReady as StageWaits."""
     try:
         return act(*arguments)
+    except NotReady as waiting:
+        raise StageWaits(stage, class_name, where, waiting) from None
     except PycdcError as error:
         error.where = where
         raise StageError(stage, class_name, error) from error

@@ -14,6 +14,7 @@ them sends them the plain way.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from base64 import b64encode
 from collections.abc import Sequence
@@ -24,16 +25,17 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import structlog
 
-from pycdc.errors import BadRow, SinkError
+from pycdc.errors import BadRow, RegistryError, SinkError
 from pycdc.model.change import Changes
 from pycdc.model.envelope import CREATE, DELETE, HEADER_UNAVAILABLE, PLACEHOLDER, READ, UPDATE
 from pycdc.model.record import Header, Record
 from pycdc.plan import Chain
-from pycdc.plugins.contracts import ChangeSink, Converter, PositionedSink, RowReader, Sink, SinkContext
+from pycdc.plugins.contracts import ChangeSink, Converter, NotReady, PositionedSink, RowReader, Sink, SinkContext
+from pycdc.runtime.fetching import Fetching
 from pycdc.runtime.health import Health
 from pycdc.runtime.http import serving
 from pycdc.runtime.job import Job
-from pycdc.runtime.refused import Policy, RefusedRecords, Stage, StageError, at_stage, by_the_sink, place_of
+from pycdc.runtime.refused import Policy, RefusedRecords, Stage, StageError, StageWaits, at_stage, by_the_sink, place_of
 from pycdc.runtime.writes import Writes
 from pycdc.telemetry.metrics import SinkMetrics
 
@@ -52,6 +54,8 @@ _WRITE_RECORDS = 10_000
 _WRITE_BYTES = 8 << 20
 _STOP_LIMIT = 6.0
 _LAG_EVERY = 1.0
+#: Seconds, and ids, for which a refusal of the registry holds: a thousand messages of one unknown id ask once.
+_REFUSED_FOR, _MOST_REFUSALS = 1.0, 1000
 
 #: The header converter that no header can break.
 _SIMPLE: Final = "org.apache.kafka.connect.storage.SimpleHeaderConverter"
@@ -74,6 +78,10 @@ class Steps(NamedTuple):
     #: None: nobody looks at headers, but for pycdc's own.
     header: Converter | None = None
     header_class: str = ""
+
+
+class _LetGo(Exception):
+    """Messages that were waited for are not taken: who has their partition then reads them again."""
 
 
 class SinkTask:
@@ -105,9 +113,16 @@ class SinkTask:
         #: Of a write that nobody waited for but a revocation.
         self._fault: Exception | None = None
         self._lag_at = 0.0
+        self._fetching = Fetching(self._waits)
+        self._stop = asyncio.Event()
+        #: Begins and ends of revocations so far.
+        self._revocations = 0
+        #: What the registry refused, and until when (seconds, monotonic) it is not asked again.
+        self._refusals: dict[str, tuple[float, RegistryError]] = {}
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop` is set or a fault ends it (raised)."""
+        self._stop = stop
         try:
             await self._refused.start()
             await self._sink.open(SinkContext(self.name, self._number, self._consumer.topic_id, self._refused.tolerant))
@@ -131,8 +146,9 @@ class SinkTask:
         await asyncio.sleep(0)  # a poll that has its records at hand lets no write go on
         # what is buffered is due by its own time, whether or not more comes
         wait = min(_POLL_MS, int(self._sink.linger * 1000)) if self._records and self._writes.task is None else _POLL_MS
-        for messages in await self._consumer.poll(_POLL_RECORDS, wait):
-            await self._take(messages)
+        with contextlib.suppress(_LetGo):
+            for messages in await self._consumer.poll(_POLL_RECORDS, wait):
+                await self._take(messages)
         if self._writes.task is not None and self._writes.task.done():
             await self._writes.finish()
         full = self._records >= _WRITE_RECORDS or self._bytes >= _WRITE_BYTES
@@ -146,12 +162,18 @@ class SinkTask:
     # ---- records into the sink
 
     async def _take(self, messages: Messages) -> None:
+        changes = await self._changes_of(messages)
+        records, failures = ([], []) if changes is not None else await self._records_of(messages)
+        # from here on no await before the sink has them: a write that began in between would not know what belongs to it
         if self._refused.wants_originals:
             self._originals.append(messages)
+        self._failures += failures
         self.topics[messages.topic] = self.topics.get(messages.topic, 0) + len(messages)
         try:
-            if self._columns is None or not self._columns.take(messages):
-                self._sink.put(self._records_of(messages))
+            if changes is not None:
+                self._sink.put_changes(changes)  # type: ignore[attr-defined]
+            else:
+                self._sink.put(records)
         except BadRow as error:
             await self._tell_refused(error, self._originals)
             raise
@@ -169,20 +191,78 @@ class SinkTask:
         m.batches += 1
         m.buffered_bytes = self._bytes
 
-    def _records_of(self, messages: Messages) -> list[Record]:
-        """The records of the messages; those that fail stand in `_failures`, up to the first when none is tolerated."""
-        records = []
+    async def _changes_of(self, messages: Messages) -> Changes | None:
+        """All of them in columns; None sends them the plain way, which names the one that the registry refuses."""
+        while self._columns is not None:
+            try:
+                return self._columns.changes(messages)
+            except NotReady as waiting:
+                try:
+                    await self._fetch(waiting)
+                except RegistryError:
+                    break
+        return None
+
+    async def _records_of(self, messages: Messages) -> tuple[list[Record], list[tuple[StageError, Messages, int]]]:
+        """The records of the messages, and what failed, up to the first when none is tolerated."""
+        records, failures = [], []
         for index in range(len(messages)):
             try:
-                record = self._record(messages, index)
+                try:
+                    record = self._record(messages, index)
+                except StageWaits as waits:
+                    record = await self._record_when_ready(messages, index, waits)
             except StageError as failure:
-                self._failures.append((failure, messages, index))
+                failures.append((failure, messages, index))
                 if not self._refused.tolerant:
                     break
                 continue
             if record is not None:
                 records.append(record)
-        return records
+        return records, failures
+
+    async def _record_when_ready(self, messages: Messages, index: int, waits: StageWaits) -> Record | None:
+        """Raises StageError, for what the registry refuses too."""
+        while True:
+            try:
+                await self._fetch(waits.waiting)
+            except RegistryError as error:
+                raise waits.refused(error) from error
+            try:
+                return self._record(messages, index)
+            except StageWaits as again:
+                waits = again
+
+    async def _fetch(self, waiting: NotReady) -> None:
+        """Wait for it. Raises RegistryError, and _LetGo when the messages at hand may be another's by then."""
+        until, refusal = self._refusals.get(waiting.what, (0.0, None))
+        if refusal is not None and time.monotonic() < until:
+            raise refusal
+        revocations = self._revocations
+        fetching, stopping = asyncio.ensure_future(self._fetching(waiting)), asyncio.ensure_future(self._stop.wait())
+        try:
+            await asyncio.wait((fetching, stopping), return_when=asyncio.FIRST_COMPLETED)
+            if self._stop.is_set() or self._revocations != revocations:
+                raise _LetGo
+            await fetching
+        except RegistryError as error:
+            if len(self._refusals) >= _MOST_REFUSALS:
+                self._refusals.clear()
+            self._refusals[waiting.what] = (time.monotonic() + _REFUSED_FOR, error)
+            raise
+        finally:
+            for task in (fetching, stopping):
+                task.cancel()
+            await asyncio.gather(fetching, stopping, return_exceptions=True)
+
+    def _waits(self, fault: RegistryError | None) -> None:
+        """Told while the registry is away: what was read before it went is written all the same."""
+        if fault is None:
+            self._health.delivering(snapshot=False)
+            return
+        self._health.retrying(fault)
+        if self._records and self._writes.task is None:
+            self._writes.begin(self._flush)
 
     def _record(self, messages: Messages, index: int) -> Record | None:
         """Decode and transform one message. Raises StageError."""
@@ -264,10 +344,13 @@ class SinkTask:
         """Partitions go to another member, perhaps while a step waits for a write. A fault ends the task behind that step:
         here it would only be logged, and what could not be written would be left out.
         """
+        self._revocations += 1
         try:
             await self._settle()
         except Exception as error:
             self._fault = error
+        finally:
+            self._revocations += 1
 
     async def _look_at_lag(self) -> None:
         self._lag_at = time.monotonic()
@@ -278,41 +361,38 @@ class SinkTask:
 class _Columns:
     """The way in columns."""
 
-    def __init__(self, sink: ChangeSink, key: RowReader, value: RowReader) -> None:
-        self._sink, self._key, self._value = sink, key, value
+    def __init__(self, key: RowReader, value: RowReader) -> None:
+        self._key, self._value = key, value
 
-    def take(self, messages: Messages) -> bool:
-        """Hand all of them over, or none and say False."""
+    def changes(self, messages: Messages) -> Changes | None:
+        """All of them, or None. Raises NotReady."""
         if HEADER_UNAVAILABLE in map(_NAME, chain.from_iterable(messages.headers)):
-            return False
+            return None
         values = [v for v in messages.values if v is not None]
         if not values or None in messages.keys:
-            return False
+            return None
         read = self._value.read_rows(messages.topic, values)
         if read is None or (read.ops is not None and not _are_rows(read.ops, read.rows)):
-            return False
+            return None
         # rows that were read as they stand have all their values
         streamed = b"".join(values if read.ops is None else [v for v, op in zip(values, read.ops, strict=True) if op != READ])
         if any(p in streamed for p in _PLACEHOLDERS):
-            return False
+            return None
         keys = self._key.read_many(messages.topic, messages.keys)  # type: ignore[arg-type]
         if keys is None or not set(map(type, keys[1])) <= {dict}:
-            return False
+            return None
         rows = read.rows
         if len(values) < len(messages):  # a tombstone deletes what the delete before it has deleted
             present = iter(rows)
             rows = [None if v is None else next(present) for v in messages.values]
-        self._sink.put_changes(
-            Changes(messages.topic, read.source, keys[0], read.row_schema, keys[1], rows, messages.partition, messages.offsets)
-        )
-        return True
+        return Changes(messages.topic, read.source, keys[0], read.row_schema, keys[1], rows, messages.partition, messages.offsets)
 
 
 def _columns(sink: Sink, steps: Steps) -> _Columns | None:
     key, value = steps.key, steps.value
     if steps.links or steps.header is not None or not (isinstance(sink, ChangeSink) and sink.takes_changes):
         return None
-    return _Columns(sink, key, value) if isinstance(key, RowReader) and isinstance(value, RowReader) else None
+    return _Columns(key, value) if isinstance(key, RowReader) and isinstance(value, RowReader) else None
 
 
 def _are_rows(ops: Sequence[str], rows: Sequence[object]) -> bool:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from pycdc.errors import PycdcError, RecordError, ServerError
+from pycdc.errors import PycdcError, RecordError, RegistryError, ServerError
 from pycdc.kafka.murmur2 import PrefixHash
 from pycdc.model.envelope import OP
 from pycdc.model.ledger import Ledger
@@ -24,6 +24,7 @@ from pycdc.model.template import Leaf
 from pycdc.plan import Chain, Encoded, Encoder
 from pycdc.plan.encoder import refuse
 from pycdc.plugins.contracts import Offset, Progress, Run, Signalled, Source, SourceContext
+from pycdc.runtime.fetching import Fetching, ReadyEncoder
 from pycdc.runtime.health import Health
 from pycdc.runtime.http import serving
 from pycdc.runtime.job import Job
@@ -67,7 +68,9 @@ class SourceTask:
     ) -> None:
         self.name = name
         self._make_source = make_source
-        self._encoder = encoder
+        #: What converters wait for; its fault says why nothing moves.
+        self.fetching = Fetching(lambda _fault: on_batch(self))
+        self._encoder = ReadyEncoder(encoder, self.fetching)
         self._store = store
         self._make_sender = make_sender
         self._topics = topics
@@ -145,7 +148,7 @@ class SourceTask:
             await self._finish()
         except BaseExceptionGroup as group_error:
             fault = _first_fault(group_error)
-            if not isinstance(fault, ServerError):
+            if isinstance(fault, RegistryError) or not isinstance(fault, ServerError):
                 await self._keep_what_was_sent()
             raise fault from None
         finally:
@@ -225,7 +228,7 @@ class SourceTask:
                 return
             for run in batch.runs:
                 self.count(run)
-                for encoded in self._encoder.encode(run):
+                for encoded in await self._encoder.encode(run):
                     await self._append(encoded)
             self.transactions += len(batch.begins)
             if batch.offset is not None:

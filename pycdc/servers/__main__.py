@@ -1,4 +1,4 @@
-"""`python -m pycdc.servers [--debezium]`: fetch what the servers need, or say in one line what is missing."""
+"""`python -m pycdc.servers [--debezium | --registry]`: fetch what the servers need, or say in one line what is missing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pycdc.servers.process import ServerFailed
 def main(arguments: list[str]) -> int:
     """0 when servers can be started; 1 with every missing thing named."""
     code = 0
-    for need in (binaries, lambda: jars(debezium="--debezium" in arguments)):
+    for need in (binaries, lambda: jars(debezium="--debezium" in arguments, registry="--registry" in arguments)):
         try:
             need()
         except ServerFailed as error:

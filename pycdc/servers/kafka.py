@@ -28,17 +28,18 @@ def cache() -> Path:
     return Path(os.environ.get("PYCDC_CACHE", default))
 
 
-def jars(*, debezium: bool = False) -> Path:
-    """The folder with libs/ (and plugins/ with Debezium), downloaded by Maven on first use. Raises ServerFailed."""
+def jars(*, debezium: bool = False, registry: bool = False) -> Path:
+    """The folder with libs/ (plugins/ with Debezium, registry/), downloaded by Maven on first use. Raises ServerFailed."""
     folder = cache() / "kafka-4.1.1"
     folder.mkdir(parents=True, exist_ok=True)
     pins = hashlib.sha256(_POM.read_bytes()).hexdigest()[:12]  # another list of parts is another download
-    done = folder / f"{'debezium' if debezium else 'kafka'}-{pins}.done"
+    part = "debezium" if debezium else "registry" if registry else "kafka"
+    done = folder / f"{part}-{pins}.done"
     with locked(folder / "lock"):
         if not done.exists():
             require("java", "apt-get install openjdk-17-jre-headless")
             maven = require("mvn", "apt-get install maven")
-            profile = ["-Pdebezium"] if debezium else []
+            profile = [] if part == "kafka" else [f"-P{part}"]
             run([maven, "-q", "-B", "-f", _POM, "package", f"-Dfolder={folder}", *profile])
             done.touch()
     return folder

@@ -28,6 +28,7 @@ import pytest
 if TYPE_CHECKING:
     from pycdc.servers.kafka import Kafka
     from pycdc.servers.postgres import Postgres
+    from pycdc.servers.registry import Registry
 
 
 #: Set in the process that named the folder of the shared servers.
@@ -85,7 +86,7 @@ class Names(NamedTuple):
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests with private servers run one after another on one worker."""
     for item in items:
-        if {"private_postgres", "private_kafka"} & set(getattr(item, "fixturenames", ())):
+        if {"private_postgres", "private_kafka", "private_registry"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.xdist_group("private"))
 
 
@@ -111,9 +112,11 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         return
     from pycdc.servers.kafka import Kafka
     from pycdc.servers.postgres import Postgres
+    from pycdc.servers.registry import Registry
 
     Postgres(folder / "pg").stop("immediate")
     Kafka(folder / "kafka").kill()
+    Registry(folder / "registry").stop()
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -184,6 +187,35 @@ def _database(database: Database) -> Iterator[Database]:
 def kafka(stack: Stack) -> str:
     """bootstrap.servers of the shared broker."""
     return stack.kafka
+
+
+@pytest.fixture(scope="session")
+def schema_registry() -> str:
+    """`schema.registry.url` of the shared registry; its subjects are named after topics, and so are each test's own."""
+    from filelock import FileLock
+
+    from pycdc.servers.registry import Registry
+
+    folder = Path(os.environ[_STACK])
+    folder.mkdir(mode=0o755, exist_ok=True)
+    state = folder / "registry-port"
+    with FileLock(folder / "registry-lock"):
+        if not state.exists():
+            server = Registry(folder / "registry")
+            server.start()
+            state.write_text(str(server.port))
+    return Registry(folder / "registry", port=int(state.read_text())).url
+
+
+@pytest.fixture
+def private_registry() -> Iterator[Registry]:
+    """A registry that the test may stop and start again; what it held is gone then."""
+    from pycdc.servers.registry import Registry
+
+    server = Registry(Path(tempfile.mkdtemp(prefix="pycdc-private-")) / "registry")
+    server.start()
+    yield server
+    server.remove()
 
 
 @pytest.fixture

@@ -388,6 +388,13 @@ class PostgresSourceConfig(MootProperties):
             if "jmx" in channels:
                 yield f"{p.name}: there is no jmx here; signals come by the other channels, notifications go to the log or a topic"
 
+    @property
+    def field_adjustment(self) -> str:
+        """field.name.adjustment.mode, as Debezium takes it: with an Avro converter in use none means avro."""
+        converters = (self.raw.get("key.converter", ""), self.raw.get("value.converter", ""))
+        avro = any(c.strip().rpartition(".")[2] == "AvroConverter" for c in converters)
+        return "avro" if avro and self.field_adjust == "none" else self.field_adjust
+
     def check(self, faults: list[Fault]) -> None:
         for include, exclude in (
             (type(self).schema_include, type(self).schema_exclude),

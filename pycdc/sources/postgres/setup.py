@@ -100,7 +100,7 @@ def event_settings(c: PostgresSourceConfig, *, task_id: str, now_ms: int) -> Eve
         strict=c.conversion_failure == "fail",
         transaction_metadata=c.transaction_metadata,
         adjust_schema=SCHEMA_ADJUSTERS[c.schema_adjust],
-        adjust_field=FIELD_ADJUSTERS[c.field_adjust],
+        adjust_field=FIELD_ADJUSTERS[c.field_adjustment],
         context_headers=context,
     )  # fmt: skip
 

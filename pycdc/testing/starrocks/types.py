@@ -11,7 +11,7 @@ import math
 import re
 import struct
 from collections.abc import Callable
-from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
 from typing import Any, Final
 
 from pycdc.testing.starrocks.dates import parse_datetime
@@ -53,6 +53,8 @@ def to_text(value: Any) -> str:
     return str(value) if isinstance(value, int) else json.dumps(plain(value), separators=(",", ":"), ensure_ascii=False)
 
 
+#: DECIMAL has up to 38 digits, more than Python's own context keeps.
+_EXACT = Context(prec=80)
 _ALIASES = {
     "INTEGER": "INT", "BOOL": "BOOLEAN", "NUMERIC": "DECIMAL", "BINARY": "VARBINARY", "JSONB": "JSON", "DECIMALV2": "DECIMAL",
     "DECIMAL32": "DECIMAL", "DECIMAL64": "DECIMAL", "DECIMAL128": "DECIMAL",
@@ -152,7 +154,7 @@ class SqlType:
                 raise Bad
             return struct.unpack("f", struct.pack("f", number))[0] if base == "FLOAT" else number
         if base == "DECIMAL":
-            exact = Decimal(text.strip()).quantize(Decimal(1).scaleb(-self.scale), ROUND_HALF_UP)
+            exact = Decimal(text.strip()).quantize(Decimal(1).scaleb(-self.scale), ROUND_HALF_UP, _EXACT)
             if abs(exact) >= Decimal(10) ** (self.precision - self.scale):
                 raise Bad
             return exact

@@ -1,0 +1,216 @@
+"""SchemaRegistry: ids for schemas and schemas for ids, each asked for once.
+
+Asking is two steps, because converters are synchronous and do no I/O: `written` and `text` answer from memory
+or say None; `fetch_written` and `fetch_text` go to the registry, after which memory has the answer. The loop
+that runs a converter does the fetching (plugins.contracts.NotReady), so that no row waits for a request whose
+answer is known, and the event loop is never blocked.
+
+Requests are those of Confluent's client, in its order. An address that does not answer, or answers that it
+cannot now (408, 429, 502, 503, 504), is passed over for the next; when all fail the round is repeated, later
+each time. Any other refusal is an error at once (registry.faults). A connection is opened per fetch: there is
+one per schema.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import quote, urlsplit
+
+from pycdc.errors import RegistryError
+from pycdc.registry import faults
+from pycdc.registry.config import RegistryConfig
+
+if TYPE_CHECKING:
+    from aiohttp import ClientSession
+
+_TYPE = "application/vnd.schemaregistry.v1+json"
+#: What RFC 3986 lets stand in a path's segment.
+_SEGMENT = "-._~!$&'()*+,;=:@"
+#: Schemas of a subject that are remembered at least: what one batch of rows needs has to be known at one time.
+_FEWEST = 64
+#: Rounds over all addresses, and the wait after the first, seconds: 0.2, 0.4, 0.8, 1.6.
+_ROUNDS = 5
+_BACK_OFF = 0.2
+
+
+class Written(NamedTuple):
+    """What a record is written with: the id that goes in front of it, and the schema's text."""
+
+    id: int
+    text: str
+
+
+class SchemaRegistry:
+    """One converter's view of a registry."""
+
+    def __init__(self, settings: RegistryConfig) -> None:
+        self.settings = settings
+        #: By subject and text.
+        self._written: dict[str, dict[str, Written]] = {}
+        self._texts: dict[int, str] = {}
+        self._current = 0
+
+    # ---- from memory
+
+    def written(self, subject: str, text: str) -> Written | None:
+        """What records of the schema `text` are written with under `subject`; None = fetch it first."""
+        return self._written.get(subject, {}).get(text)
+
+    def text(self, id_: int) -> str | None:
+        """The schema of an id; None = fetch it first."""
+        return self._texts.get(id_)
+
+    # ---- from the registry
+
+    async def fetch_written(self, subject: str, text: str) -> None:
+        """Register, or look up, as the settings say. Raises RegistryError."""
+        s = self.settings
+        if s.auto_register:
+            answer = await self._post(f"{subject_path(subject)}/versions?normalize={_flag(s.normalize)}", subject, text,
+                                      "register a schema")  # fmt: skip
+            found = Written(_id(answer), text)
+        elif s.use_id >= 0:
+            await self.fetch_text(s.use_id, subject)
+            found = await self._look_up(subject, self._texts[s.use_id], normalize=False)
+        elif s.use_latest:
+            answer = await self._get(f"{subject_path(subject)}/versions/latest", subject, "find the latest schema")
+            found = await self._look_up(subject, answer["schema"], normalize=False)
+        else:
+            found = await self._look_up(subject, text, normalize=s.normalize)
+        known = self._written.setdefault(subject, {})
+        if len(known) >= max(_FEWEST, s.max_schemas):  # tables change; what is still used is asked for again
+            known.clear()
+        known[text] = found
+
+    async def _look_up(self, subject: str, text: str, *, normalize: bool) -> Written:
+        path = f"{subject_path(subject)}?normalize={_flag(normalize)}&deleted=false"
+        return Written(_id(await self._post(path, subject, text, "look up a schema")), text)
+
+    async def fetch_text(self, id_: int, subject: str) -> None:
+        """The schema of an id. `subject` tells a registry with contexts which one is meant. Raises RegistryError."""
+        path = f"/schemas/ids/{id_}?fetchMaxId=false&subject={quote(subject, safe='-._~:')}"
+        answer = await self._get(path, subject, f"find schema {id_}")
+        if answer.get("schemaType", "AVRO") != "AVRO" or answer.get("references"):
+            raise RegistryError(
+                f"schema {id_} cannot be used", where=subject,
+                cause="it refers to other schemas" if answer.get("references") else f"it is {answer['schemaType']}, not AVRO",
+                hint="give the topic's messages a converter of their own kind",
+            )  # fmt: skip
+        if len(self._texts) >= max(_FEWEST, self.settings.max_schemas):
+            self._texts.clear()
+        self._texts[id_] = answer["schema"]
+
+    # ---- requests
+
+    async def _post(self, path: str, subject: str, text: str, act: str) -> dict[str, Any]:
+        answer: dict[str, Any] = await self.request("POST", path, subject, act, body_of({"schema": text}), text)
+        return answer
+
+    async def _get(self, path: str, subject: str, act: str) -> dict[str, Any]:
+        answer: dict[str, Any] = await self.request("GET", path, subject, act)
+        return answer
+
+    async def request(
+        self, method: str, path: str, subject: str, act: str, body: bytes | None = None, text: str | None = None
+    ) -> Any:
+        """Over the addresses until one answers; the answer's JSON. `act` says for errors what it is about, `text` is the schema
+        that is meant. Raises RegistryError.
+        """
+        from aiohttp import ClientError, ClientSession, ClientSSLError, ClientTimeout
+
+        s = self.settings
+        limits = ClientTimeout(sock_connect=s.connect_timeout / 1000, sock_read=s.read_timeout / 1000)
+        failure = RegistryError(f"the schema registry could not {act}", retriable=True)
+        async with ClientSession(timeout=limits) as session:
+            give_up = time.monotonic() + s.read_timeout / 1000
+            for round_ in range(_ROUNDS):
+                if round_:
+                    if time.monotonic() > give_up:
+                        break  # addresses that only time out: the source behind us waits for its turn
+                    await asyncio.sleep(_BACK_OFF * 2 ** (round_ - 1))
+                for _ in s.urls:
+                    url = s.urls[self._current % len(s.urls)]
+                    try:
+                        status, answer = await self._send(session, method, url, path, body)
+                    except ClientSSLError as error:  # another try meets the same certificate
+                        raise _untrusted(shown(url), error) from None
+                    except (ClientError, OSError, TimeoutError) as error:
+                        failure = _unreachable(shown(url), error, act)
+                    else:
+                        if status == 200:
+                            return _parsed(answer, url)
+                        failure = faults.refusal(status, answer, url=shown(url), subject=subject, schema=text, act=act)
+                        if status not in faults.TRANSIENT:
+                            raise failure
+                    self._current += 1
+        raise failure
+
+    async def _send(
+        self, session: ClientSession, method: str, url: str, path: str, body: bytes | None
+    ) -> tuple[int, bytes]:
+        from yarl import URL
+
+        headers = {"Content-Type": _TYPE, **self.settings.with_prefix("request.header.")}
+        authorization = self.settings.authorization(url)
+        if authorization is not None:
+            headers["Authorization"] = authorization
+        tls = {"ssl": self.settings.ssl_context()} if url.startswith("https:") else {}
+        target = URL(shown(url) + path, encoded=True)  # as it stands: quoting again would change subjects
+        async with session.request(method, target, data=body, headers=headers, proxy=self.settings.proxy, **tls) as response:
+            return response.status, await response.read()
+
+
+def subject_path(subject: str) -> str:
+    """The path of a subject's own part of the API."""
+    return f"/subjects/{quote(subject, safe=_SEGMENT)}"
+
+
+def _flag(value: bool) -> str:
+    return "true" if value else "false"
+
+
+def body_of(request: dict[str, str]) -> bytes:
+    """As Jackson writes it: what is not ASCII stays as it is."""
+    return json.dumps(request, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def shown(url: str) -> str:
+    """Without user and password."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
+def _id(answer: dict[str, Any]) -> int:
+    found = answer.get("id")
+    if not isinstance(found, int):
+        raise RegistryError("the registry's answer holds no id", cause=str(sorted(answer)))
+    return found
+
+
+def _parsed(answer: bytes, url: str) -> Any:
+    try:
+        parsed = json.loads(answer)
+    except ValueError:
+        parsed = None
+    if not isinstance(parsed, dict | list):
+        raise RegistryError("the answer is not a schema registry's", where=shown(url),
+                            hint="schema.registry.url of Apicurio ends with /apis/ccompat/v7")  # fmt: skip
+    return parsed
+
+
+def _untrusted(url: str, error: Exception) -> RegistryError:
+    return RegistryError(
+        "the schema registry's TLS certificate is not accepted", where=url, cause=str(error),
+        hint="give the authority that signed it, as PEM, in schema.registry.ssl.truststore.location",
+    )  # fmt: skip
+
+
+def _unreachable(url: str, error: Exception, act: str) -> RegistryError:
+    return RegistryError(
+        f"the schema registry does not answer: cannot {act}", where=url,
+        cause=f"{type(error).__name__}: {error}" if str(error) else type(error).__name__,
+        hint=f"see whether it is up: curl {url}/subjects", retriable=True,
+    )  # fmt: skip

@@ -1,0 +1,109 @@
+"""What a registry's refusal means and what to do about it: by status and error code, never by wording alone.
+
+The one thing read out of texts is what they add: the level, and the place of an incompatible field.
+Source: Confluent's Schema Registry API reference, "Errors"; Apicurio's answers in the captures.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from typing import Any
+
+from pycdc.errors import RegistryError
+
+_LEVEL = re.compile(r"compatibility: '(\w+)'")
+_POINTER = re.compile(r"at (?:path '?)?(/fields/[\w/]+)")
+_PATH = re.compile(r"at path '(/[\w/]+)'")
+
+#: Statuses after which another address, or the same one later, may answer.
+TRANSIENT = frozenset((408, 429, 502, 503, 504))
+
+
+#: No level of its own, no mode of its own.
+_NOT_CONFIGURED = (40408, 40409)
+
+
+class NotThere(RegistryError):
+    """The registry has no such subject, version or setting."""
+
+
+def refusal(status: int, body: bytes, *, url: str, subject: str, schema: str | None, act: str) -> RegistryError:
+    """The error for an answer that is not 200. `act` is what was asked for: "register a schema", ..."""
+    code, message = _answer(body)
+    where = f"{url}, subject {subject}" if subject else url
+    cause = f"HTTP {status}" + (f", error code {code}" if code not in (None, status) else "") + (f": {message}" if message else "")
+
+    def error(what: str, hint: str = "", *, retriable: bool = False) -> RegistryError:
+        return RegistryError(what, where=where, cause=cause, hint=hint, retriable=retriable)
+
+    if status in (401, 403):
+        return error(
+            "the schema registry does not let us in" if status == 401 else f"the schema registry does not allow us to {act}",
+            "check basic.auth.credentials.source and basic.auth.user.info, or bearer.auth.token, of the converter",
+        )
+    if status == 409:
+        return error(
+            f"the registry refuses the schema as incompatible with the subject's last one{_place(message, schema)}{_level(message)}",
+            "make the change compatible (a new column nullable or with a default), or lower the subject's level: "
+            f"pycdc registry level {shlex.quote(subject)} --set NONE --url {url} (without --set it shows the level)",
+        )
+    if status == 404 and code in _NOT_CONFIGURED:
+        return NotThere("the subject has no setting of its own", where=where, cause=cause)
+    if status == 404 and code == 40401:
+        hint = "register the schema there, or set auto.register.schemas=true"
+        return NotThere("the registry has no such subject", where=where, cause=cause, hint=hint)
+    if status == 404 and code in (40402, 40403):
+        return error(
+            f"the registry does not know the schema: cannot {act}",
+            "register the schema there, or set auto.register.schemas=true; ids belong to one registry and are not the same in another",
+        )
+    if status == 404:
+        return error("there is no schema registry at this address", "schema.registry.url of Apicurio ends with /apis/ccompat/v7")
+    if status == 422:
+        return error(
+            "the registry does not accept the schema as valid",
+            "names may be the fault: set schema.name.adjustment.mode=avro and field.name.adjustment.mode=avro",
+        )
+    return error(f"the registry could not {act}", retriable=status in TRANSIENT)
+
+
+def _answer(body: bytes) -> tuple[int | None, str]:
+    try:
+        answer = json.loads(body)
+        return answer.get("error_code"), str(answer.get("message", ""))
+    except (ValueError, AttributeError):
+        return None, body[:200].decode("utf-8", "replace")
+
+
+def _level(message: str) -> str:
+    found = _LEVEL.search(message)
+    return f" (level {found[1]})" if found else ""
+
+
+def _place(message: str, schema: str | None) -> str:
+    """The names of the fields that the answer points at."""
+    pointers = dict.fromkeys(_POINTER.findall(message) + _PATH.findall(message))
+    if schema is None or not pointers:
+        return ""
+    try:
+        whole = json.loads(schema)
+    except ValueError:
+        return ""
+    names = dict.fromkeys(name for p in pointers if (name := field_at(whole, p)))
+    return f": field {', '.join(names)}" if names else ""
+
+
+def field_at(schema: Any, pointer: str) -> str:
+    """The dotted name of the field at a JSON pointer into a schema; empty when it leads nowhere."""
+    names: list[str] = []
+    node = schema
+    for step in pointer.strip("/").split("/"):
+        try:
+            node = node[int(step)] if isinstance(node, list) else node[step]
+        except (KeyError, IndexError, ValueError, TypeError):
+            break
+        if isinstance(node, dict) and "name" in node and not {"fields", "symbols", "size"} & node.keys():
+            names.append(node["name"])
+    return ".".join(names)
