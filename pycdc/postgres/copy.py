@@ -60,13 +60,13 @@ async def copy_rows(
     batch_rows: int = 2000,
     batch_bytes: int = 1 << 20,
     settings: ConnectionSettings | None = None,
+    what: str = "cannot read the rows of a snapshot",
 ) -> AsyncGenerator[list[list[bytes | None]], None]:
     """Batches of the rows of `query`, at least one row each, closed when either limit is reached.
 
     `conn` must not be used for anything else until the iterator has ended; close it (`aclose`) to leave
-    early, and the connection can be used again. Raises what `translate` gives.
+    early, and the connection can be used again. Raises what `translate` gives for a failure of `what`.
     """
-    what = "cannot read the rows of a snapshot"
     wire = Wire(conn)
     begun = finished = False
     try:
