@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pycdc.config.definition import Property, boolean, integer, one_of, parsed, password, text, words
@@ -161,7 +162,7 @@ class JdbcSourceConfig(MootProperties):
         return connection_of(url, self.user, self.login_password, application, options={"row_security": "on"})
 
     def check(self, faults: list[Fault]) -> None:
-        def together(one: Property[object], other: Property[object]) -> None:
+        def together(one: Property[Any], other: Property[Any]) -> None:
             if self.raw.get(one.name, "").strip() and self.raw.get(other.name, "").strip():
                 faults.append(Fault(other.name, f"cannot be given together with {one.name}"))
 

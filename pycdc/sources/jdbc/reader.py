@@ -68,7 +68,7 @@ async def plan_of(
     facts = await table_facts(conn, source, quoted=quoted) if isinstance(source, TableId) else TableFacts()
     tracker = Tracker(shape, _number(source, settings, facts), _stamps(source, settings), values_of(settings))
     if settings.validate_non_null:
-        _must_have_values(shape, tracker, settings)
+        _must_have_values(shape, tracker)
     statements = Statements(source, number=tracker.number, stamps=tracker.stamps, suffix=settings.suffix, quoted=quoted)
     return Plan(described, tracker, statements, finds_late=facts.has_xmin)
 
@@ -95,7 +95,7 @@ def _stamps(source: TableId | str, settings: JdbcSourceConfig) -> Sequence[str]:
     return mapped or settings.timestamp_columns
 
 
-def _must_have_values(shape: Shape, tracker: Tracker, settings: JdbcSourceConfig) -> None:
+def _must_have_values(shape: Shape, tracker: Tracker) -> None:
     """validate.non.null: of several timestamps one may not be NULL. A query's columns cannot tell, unless they are a table's."""
     nullable = {c.name: c.nullable for c in shape.columns}
     hint = "make it NOT NULL, or set validate.non.null=false: rows with NULL are then never read"
@@ -154,8 +154,7 @@ class TableReader:
                 async for batch in batches:
                     yield batch
         finally:
-            if not conn.closed:
-                await conn.execute("ROLLBACK")
+            await _end(conn)
 
     async def _snapshot(self, conn: psycopg.AsyncConnection) -> str | None:
         """The poll's, as text; None on a standby, whose snapshots do not tell who is at work."""
@@ -254,6 +253,15 @@ class TableReader:
         if what not in self._told:
             self._told.add(what)
             log.warning(what, table=self.name, **more)
+
+
+async def _end(conn: psycopg.AsyncConnection) -> None:
+    """The transaction, whatever became of it."""
+    try:
+        if not conn.closed:
+            await conn.execute("ROLLBACK")
+    except psycopg.Error:
+        await conn.close()
 
 
 def _nothing_since(before: str, now: str) -> bool:

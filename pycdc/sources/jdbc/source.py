@@ -54,6 +54,8 @@ class JdbcSource:
         self._given = None if given is None or settings.custom_query else read_written(given)
         self._look_at = 0.0
         self._connected = False
+        #: Since the last poll that came to its end.
+        self._failures = 0
         self._told_none = False
 
     # ---- plugins.contracts.Checked and Divided
@@ -123,16 +125,14 @@ class JdbcSource:
 
     async def _forever(self) -> AsyncGenerator[Batch, None]:
         """Sessions one after another until a fault cannot be retried."""
-        failures = 0
         while True:
             try:
                 async with aclosing(self._session()) as batches:
                     async for batch in batches:
-                        failures, self._progress.fault = 0, ""
                         yield batch
             except (PycdcError, psycopg.Error) as error:
                 fault = error if isinstance(error, PycdcError) else translate(error, self._connection, "a query failed")
-                failures += 1
+                self._failures = failures = self._failures + 1
                 limit = self.settings.query_retries if self._connected else self.settings.attempts - 1
                 if not fault.retriable or 0 <= limit < failures:
                     raise fault from None
@@ -183,6 +183,7 @@ class JdbcSource:
                 raise
             log.warning("a table is gone; its position is kept", table=reader.name, cause=str(error).splitlines()[0])
             pause = self.settings.table_interval
+        self._failures = 0
         reader.due = time.monotonic() + pause / 1000
 
     # ---- tables

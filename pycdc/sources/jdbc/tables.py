@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 import psycopg
@@ -79,7 +80,7 @@ def groups(tables: Sequence[TableId], tasks: int) -> list[list[TableId]]:
     count = max(1, min(len(tables), tasks))
     size, larger = divmod(len(tables), count)
     starts = [i * size + min(i, larger) for i in range(count + 1)]
-    return [list(tables[a:b]) for a, b in zip(starts, starts[1:], strict=False)]
+    return [list(tables[a:b]) for a, b in pairwise(starts)]
 
 
 def written(tables: Iterable[TableId]) -> str:

@@ -14,7 +14,16 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from pycdc.debezium.types.calendar import DAY, Cache, civil_from_days, hybrid_days, iso_date, moment, offset_seconds, plain_day
+from pycdc.debezium.types.calendar import (
+    DAY,
+    Cache,
+    civil_from_days,
+    hybrid_days,
+    iso_date,
+    moment,
+    offset_seconds,
+    plain_day,
+)
 from pycdc.model.schema import INT64, STRING, Schema
 
 Read = Callable[[bytes], Any]
@@ -36,7 +45,7 @@ class ValueSettings(msgspec.Struct, frozen=True):
 
     numeric: str = "none"
     granularity: str = "connect_logical"
-    zone: ZoneInfo = ZoneInfo("UTC")  # noqa: RUF009  # it never changes
+    zone: ZoneInfo = ZoneInfo("UTC")
     legacy: bool = True
 
     @property
