@@ -21,9 +21,10 @@ from pycdc.errors import ConfigError, PycdcError
 from pycdc.worker import configs
 from pycdc.worker.classes import kind_of, version_of
 from pycdc.worker.configs import ConfigChanged, Configs, Event, LevelSet, RestartAsked, Target
+from pycdc.worker.division import Divisions, follow
 from pycdc.worker.group import About, Assignment, Member, Party, Place
 from pycdc.worker.items import connector_item, name_of_item, number_of_item, task_item
-from pycdc.worker.launch import ConnectorLauncher, task_configs
+from pycdc.worker.launch import ConnectorLauncher
 from pycdc.worker.loggers import Loggers
 from pycdc.worker.requests import RequestError
 from pycdc.worker.running import Backoff, RunningConnector, RunningTask, Wish
@@ -75,6 +76,7 @@ class Herder:
         self._met = asyncio.Condition()
         #: Connectors whose tasks the leader has to look at.
         self._to_lead: set[str] = set()
+        self._divisions = Divisions(launcher.settings_of, self._to_be_led)
         self._writing = asyncio.Lock()
         self._stopping = False
         self._loop: asyncio.Task[None] | None = None
@@ -111,6 +113,7 @@ class Herder:
         if self._loop is not None:
             self._loop.cancel()
             await asyncio.wait((self._loop,))
+        self._divisions.keep(())
         await asyncio.gather(*(self._give_up(item) for item in list(self.held)))
         await asyncio.gather(*self._ending.values(), return_exceptions=True)
         if self._member is not None:
@@ -174,8 +177,11 @@ class Herder:
         """Of a connector, by whoever has it: when it has come up its tasks are due."""
         status = self.known.connectors.get(name)
         if status is not None and status.state is State.RUNNING:
-            self._to_lead.add(name)
-            self._look.set()
+            self._to_be_led(name)
+
+    def _to_be_led(self, name: str) -> None:
+        self._to_lead.add(name)
+        self._look.set()
 
     # ---- what runs here
 
@@ -186,6 +192,8 @@ class Herder:
             self._bring_about()
             if self._place.leads:
                 await self._lead()
+            else:
+                self._divisions.keep(())
             if self._member is not None and self._place.generation >= 0 and sorted(self._work()) != self._place.assignment.work:
                 self._member.meet_again()
 
@@ -269,6 +277,7 @@ class Herder:
 
     async def _lead(self) -> None:
         due, self._to_lead = self._to_lead, set()
+        self._divisions.keep(n for n in self.configs.connectors if self.configs.target(n) is Target.STARTED)
         for name in due:
             try:
                 await self._configure_tasks(name)
@@ -283,8 +292,8 @@ class Herder:
         config, status = self.configs.connectors.get(name), self.known.connectors.get(name)
         if config is None or status is None or status.state is not State.RUNNING or self.configs.target(name) is not Target.STARTED:
             return
-        wanted = task_configs(config)
-        if wanted != self.configs.tasks.get(name):
+        wanted = self._divisions.tasks(name, config)
+        if wanted is not None and wanted != self.configs.tasks.get(name):
             async with self._writing:
                 await self._store.write(configs.tasks(name, wanted))
 
@@ -351,7 +360,7 @@ class Herder:
             if status is not None and status.state is State.FAILED:
                 return
             with contextlib.suppress(ConfigError):
-                if self.configs.tasks.get(name) == task_configs(config):
+                if follow(self.configs.tasks.get(name), config):
                     return
             await asyncio.sleep(_FOLLOW_LOOK)
 
