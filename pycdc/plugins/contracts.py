@@ -205,6 +205,15 @@ class Checked(Protocol):
 
 
 @runtime_checkable
+class Explained(Protocol):
+    """A connector's class that can say what it would do."""
+
+    @classmethod
+    async def explained(cls, settings: ConfigDef) -> Mapping[str, Sequence[str]]:
+        """By key, the values that a form offers for it. Called for settings that are right. Raises PycdcError."""
+
+
+@runtime_checkable
 class Divided(Protocol):
     """A source's class whose work several tasks share."""
 

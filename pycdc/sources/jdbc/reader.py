@@ -14,19 +14,19 @@ import msgspec
 import psycopg
 import structlog
 
-from pycdc.errors import ServerError
 from pycdc.plugins.contracts import Batch, Run
 from pycdc.postgres.copy import copy_rows
 from pycdc.postgres.session import ConnectionSettings
 from pycdc.sources.jdbc.clock import Now, server_now
 from pycdc.sources.jdbc.config import JdbcSourceConfig
 from pycdc.sources.jdbc.facts import TableFacts, table_facts
+from pycdc.sources.jdbc.faults import TrackingFault
 from pycdc.sources.jdbc.offsets import Position
 from pycdc.sources.jdbc.results import Described, Describer, Shape
 from pycdc.sources.jdbc.statements import Statements
 from pycdc.sources.jdbc.tables import TableId
 from pycdc.sources.jdbc.times import ValueSettings
-from pycdc.sources.jdbc.tracking import Tracker
+from pycdc.sources.jdbc.tracking import NUMBER_KEY, STAMP_KEY, Tracker
 
 log = structlog.get_logger(__name__)
 
@@ -57,7 +57,7 @@ async def plan_of(
 ) -> Plan:
     """Look at the columns as they are now; `known` is kept when nothing changed. Inside the poll's transaction.
 
-    Raises psycopg.Error, and ServerError for tracking columns that are missing, may be NULL or are of another type.
+    Raises psycopg.Error, and TrackingFault for tracking columns that are missing, may be NULL or are of another type.
     """
     is_table = isinstance(source, TableId)
     quoted = settings.quote == "ALWAYS"
@@ -79,8 +79,8 @@ def _number(source: TableId | str, settings: JdbcSourceConfig, facts: TableFacts
     mapped = settings.incrementing_mapping.columns(source.name) if isinstance(source, TableId) else ()
     name = (mapped[0] if mapped else settings.incrementing_column) or facts.serial
     if name is None:
-        raise ServerError(
-            "no column of the table grows by itself", where=str(getattr(source, "name", source)), cause="it has no serial or identity column",
+        raise TrackingFault(
+            NUMBER_KEY, "no column of the table grows by itself", where=str(getattr(source, "name", source)), cause="it has no serial or identity column",
             hint="name one in incrementing.column.name, or leave the table out by table.blacklist",
         )  # fmt: skip
     return name
@@ -91,7 +91,7 @@ def _stamps(source: TableId | str, settings: JdbcSourceConfig) -> Sequence[str]:
         return ()
     mapped = settings.timestamp_mapping.columns(source.name) if isinstance(source, TableId) else ()
     if not (mapped or settings.timestamp_columns):
-        raise ServerError("no entry of timestamp.columns.mapping is for this table", where=str(getattr(source, "name", source)))
+        raise TrackingFault("timestamp.columns.mapping", "no entry of timestamp.columns.mapping is for this table", where=str(getattr(source, "name", source)))
     return mapped or settings.timestamp_columns
 
 
@@ -102,9 +102,9 @@ def _must_have_values(shape: Shape, tracker: Tracker) -> None:
     if shape.schema_name is None:
         return
     if tracker.number is not None and nullable[tracker.number]:
-        raise ServerError("the incrementing column may be NULL", where=shape.schema_name, cause=tracker.number, hint=hint)
+        raise TrackingFault(NUMBER_KEY, "the incrementing column may be NULL", where=shape.schema_name, cause=tracker.number, hint=hint)
     if tracker.stamps is not None and all(nullable[c] for c in tracker.stamps.columns):
-        raise ServerError("the timestamp column may be NULL", where=shape.schema_name, cause=", ".join(tracker.stamps.columns), hint=hint)
+        raise TrackingFault(STAMP_KEY, "the timestamp column may be NULL", where=shape.schema_name, cause=", ".join(tracker.stamps.columns), hint=hint)
 
 
 class TableReader:

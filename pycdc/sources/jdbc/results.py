@@ -6,7 +6,6 @@ the table. A template stays the same object until the columns change, because pl
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -124,20 +123,6 @@ class Describer:
             fields.append((column.name, form.schema.replace(optional=column.nullable)))
             value[column.name] = Leaf(i, form.reader(column.name, column.type_name))
         return Described(shape, Record(topic=shape.topic, value_schema=struct(fields, name=shape.schema_name), value=value))
-
-
-def rows_where(shape: Shape, columns: Sequence[str]) -> list[int]:
-    """Where these columns are. Raises ServerError that names the missing one."""
-    found = []
-    for column in columns:
-        index = shape.index(column)
-        if index is None:
-            raise ServerError(
-                f"the column {column} is not there", where=shape.topic, cause=f"columns: {', '.join(c.name for c in shape.columns)}",
-                hint="mend incrementing.column.name or timestamp.column.name, or leave the table out by table.blacklist",
-            )  # fmt: skip
-        found.append(index)
-    return found
 
 
 _TYPES: Final = """

@@ -36,7 +36,7 @@ _QUEUE_BYTES: Final = 16 << 20
 
 
 class JdbcSource:
-    """plugins.contracts.Source, Divided and Checked for tables that are polled."""
+    """plugins.contracts.Source, Divided, Checked and Explained for tables that are polled."""
 
     config: ClassVar[type[ConfigDef]] = JdbcSourceConfig
 
@@ -58,13 +58,19 @@ class JdbcSource:
         self._failures = 0
         self._told_none = False
 
-    # ---- plugins.contracts.Checked and Divided
+    # ---- plugins.contracts.Checked, Explained and Divided
 
     @classmethod
     async def check_connection(cls, settings: ConfigDef, faults: Sequence[Fault]) -> Mapping[str, str]:
         """What each poll would meet, by the key that mends it."""
         assert isinstance(settings, JdbcSourceConfig)
         return await explain.faults_of(settings, faults)
+
+    @classmethod
+    async def explained(cls, settings: ConfigDef) -> Mapping[str, Sequence[str]]:
+        """plugins.contracts.Explained."""
+        assert isinstance(settings, JdbcSourceConfig)
+        return await explain.explained(settings)
 
     @classmethod
     async def divided(cls, settings: ConfigDef, tasks: int) -> list[dict[str, str]]:
