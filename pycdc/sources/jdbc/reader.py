@@ -118,6 +118,8 @@ class TableReader:
         self._settings = settings
         self._connection = connection
         self._position = position
+        #: The snapshot of the position that is stored.
+        self._stored = position.snapshot
         self._described: Described | None = None
         #: Numbers handed out last, as texts; the newest ones are all that are looked at for late rows.
         self._seen: deque[bytes | None] = deque(maxlen=2 * settings.lookback_ids)
@@ -193,9 +195,10 @@ class TableReader:
                 batch.source_ts_us = ahead.stamp_us or 0
                 self._move(batch, tracker, rows, ahead)
                 yield batch
-        if ahead != self._position:
-            self._position = ahead
-            yield Batch([], offset=ahead.offset(), partition=self.partition)
+        settled = self._stored is not None and not _quiet(self._stored) and snapshot is not None and _quiet(snapshot)
+        if ahead != self._position or settled:
+            # also without rows, when those who were at work at the stored one have ended: a restart then reads nothing again
+            yield self._stored_at(ahead)
 
     def _move(self, batch: Batch, tracker: Tracker, rows: list[Row], ahead: Position) -> None:
         """The position that holds once this batch is stored."""
@@ -208,6 +211,12 @@ class TableReader:
                 return
             ahead = Position(None, tracker.stamp_of(rows[border - 1]), ahead.snapshot)
         self._position, batch.offset, batch.border = ahead, ahead.offset(), border
+        self._stored = ahead.snapshot
+
+    def _stored_at(self, position: Position) -> Batch:
+        """What says no more than that this is the position now."""
+        self._position, self._stored = position, position.snapshot
+        return Batch([], offset=position.offset(), partition=self.partition)
 
     # ---- what was committed late
 
@@ -229,8 +238,7 @@ class TableReader:
                     yield self._batch(plan, rows)
         if found:
             log.info("rows were committed late", table=self.name, rows=found)
-            position = msgspec.structs.replace(self._position, snapshot=snapshot)
-            yield Batch([], offset=position.offset(), partition=self.partition)
+            yield self._stored_at(msgspec.structs.replace(self._position, snapshot=snapshot))
 
     def _remember(self, tracker: Tracker, rows: list[Row]) -> None:
         if tracker.stamps is None and self._settings.lookback_ids:
@@ -264,7 +272,12 @@ async def _end(conn: psycopg.AsyncConnection) -> None:
         await conn.close()
 
 
+def _quiet(snapshot: str) -> bool:
+    """Nobody was at work."""
+    oldest, newest, _ = snapshot.split(":")
+    return oldest == newest
+
+
 def _nothing_since(before: str, now: str) -> bool:
     """Nobody was at work at the first snapshot, and no transaction has had a number since."""
-    oldest, newest, _ = before.split(":")
-    return oldest == newest == now.split(":")[1]
+    return _quiet(before) and before.split(":")[1] == now.split(":")[1]

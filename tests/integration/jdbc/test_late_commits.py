@@ -205,3 +205,17 @@ async def test_transactions_of_a_later_epoch(private_postgres, names):
             await commit(another)
             await go_on(has(1, 2, 3))
         assert p.offset("t_orders") == {"incrementing": 3}
+
+
+async def test_a_restart_reads_nothing_again_once_those_at_work_have_ended(sql, another, polls):
+    sql.execute(ORDERS)
+    another.execute("CREATE TABLE other (id int)")
+    inserts(sql, *"abc")
+    p = polls(table__whitelist="t_orders")
+    async with p.open() as go_on:
+        await go_on(has(1, 2, 3))
+        await commit(another)
+        before = len(p.history)
+        await go_on(lambda q: len(q.history) > before)
+    inserts(sql, "d")
+    await p.until(has(1, 2, 3, 4))
