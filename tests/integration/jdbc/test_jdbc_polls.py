@@ -1,5 +1,7 @@
 """Each mode of the JDBC source over a real server: what comes, in which order, and which position is stored."""
 
+import asyncio
+
 import pytest
 from polls_of_tables import count, has, run
 
@@ -213,3 +215,14 @@ async def test_names_without_quotes(sql, polls):
     sql.execute('CREATE TABLE t (id serial, "order" int); INSERT INTO t DEFAULT VALUES')
     p = polls(quote__sql__identifiers="never")
     await p.until(has(1))
+
+
+async def test_without_tables_it_waits_for_one(sql, polls, capsys):
+    p = polls(table__whitelist="t")
+    async with p.open() as go_on:
+        while p.progress.phase == "starting":
+            await asyncio.sleep(0.01)
+        await run(sql, "CREATE TABLE t (id serial)")
+        await run(sql, "INSERT INTO t DEFAULT VALUES")
+        await go_on(count(1))
+    assert "no table is chosen" in capsys.readouterr().out

@@ -219,3 +219,15 @@ async def test_a_restart_reads_nothing_again_once_those_at_work_have_ended(sql, 
         await go_on(lambda q: len(q.history) > before)
     inserts(sql, "d")
     await p.until(has(1, 2, 3, 4))
+
+
+async def test_a_late_row_of_a_partition_is_found(sql, another, polls):
+    sql.execute("CREATE TABLE p (id serial) PARTITION BY HASH (id); CREATE TABLE p0 PARTITION OF p FOR VALUES WITH (MODULUS 2, REMAINDER 0)")
+    sql.execute("CREATE TABLE p1 PARTITION OF p FOR VALUES WITH (MODULUS 2, REMAINDER 1)")
+    another.execute("INSERT INTO p DEFAULT VALUES")
+    sql.execute("INSERT INTO p DEFAULT VALUES")
+    p = polls(table__types="PARTITIONED TABLE")
+    async with p.open() as go_on:
+        await go_on(has(2))
+        await commit(another)
+        await go_on(has(1, 2))
