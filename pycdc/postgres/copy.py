@@ -79,12 +79,13 @@ async def copy_rows(
         columns = result.nfields
         while not finished:
             batch, finished = await _batch(wire, columns, batch_rows, batch_bytes)
-            if finished:  # before the last rows leave, for nobody may come back for more
-                for result in await wire.results():
-                    if result.status == pq.ExecStatus.FATAL_ERROR:
-                        raise translate_result(result, settings, what)
+            # before the last rows leave, for nobody may come back for more
+            results = await wire.results() if finished else []
             if batch:
                 yield batch
+            for result in results:
+                if result.status == pq.ExecStatus.FATAL_ERROR:
+                    raise translate_result(result, settings, what)
     except psycopg.Error as error:
         finished = True  # there is nothing left to cancel
         raise translate(error, settings, what) from None

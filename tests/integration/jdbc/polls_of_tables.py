@@ -99,3 +99,10 @@ def count(n):
 async def run(sql, statement):
     """While somebody polls, for whose transaction it may have to wait."""
     await asyncio.to_thread(sql.execute, statement)
+
+
+async def until(true, limit=20):
+    """While nothing tells that it came about."""
+    async with asyncio.timeout(limit):
+        while not true():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)

@@ -1,9 +1,7 @@
 """Each mode of the JDBC source over a real server: what comes, in which order, and which position is stored."""
 
-import asyncio
-
 import pytest
-from polls_of_tables import count, has, run
+from polls_of_tables import count, has, run, until
 
 from pycdc.errors import PycdcError
 
@@ -220,8 +218,7 @@ async def test_names_without_quotes(sql, polls):
 async def test_without_tables_it_waits_for_one(sql, polls, capsys):
     p = polls(table__whitelist="t")
     async with p.open() as go_on:
-        while p.progress.phase == "starting":
-            await asyncio.sleep(0.01)
+        await until(lambda: p.progress.phase != "starting")
         await run(sql, "CREATE TABLE t (id serial)")
         await run(sql, "INSERT INTO t DEFAULT VALUES")
         await go_on(count(1))

@@ -19,7 +19,7 @@ class Asked:
     """Answers of the database, one for each time that it is asked; the last one again and again."""
 
     def __init__(self, monkeypatch, *answers):
-        self.answers, self.changes = list(answers), asyncio.Queue()
+        self.answers, self.changes, self.exhausted = list(answers), asyncio.Queue(), asyncio.Event()
         monkeypatch.setattr(JdbcSource, "divided", self.divided)
         monkeypatch.setattr(JdbcSource, "divided_for", staticmethod(lambda _settings: 0.01))
         monkeypatch.setattr(division, "_AGAIN", 0.01)
@@ -27,6 +27,8 @@ class Asked:
 
     async def divided(self, settings, tasks):
         assert tasks == 2
+        if len(self.answers) == 1:
+            self.exhausted.set()
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if isinstance(answer, Exception):
             raise answer
@@ -60,8 +62,7 @@ async def test_without_an_answer_one_task_tells_why(monkeypatch):
     assert await asked.tasks() == [TASK]
     assert await asked.tasks() == [{**TASK, "tables": "a"}]
     # later faults leave it as it is
-    while asked.answers[0] is not asked.answers[-1]:
-        await asyncio.sleep(0)
+    await asyncio.wait_for(asked.exhausted.wait(), 10)
     assert asked.divisions.tasks("c", JDBC) == [{**TASK, "tables": "a"}]
     asked.divisions.keep(())
 

@@ -5,7 +5,17 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from pycdc.sources.jdbc.times import ValueSettings, WallClock, date, time, timestamp, timestamptz, timetz, utc_us, wall_us
+from pycdc.sources.jdbc.times import (
+    ValueSettings,
+    WallClock,
+    date,
+    time,
+    timestamp,
+    timestamptz,
+    timetz,
+    utc_us,
+    wall_us,
+)
 from pycdc.sources.jdbc.types import column_type
 
 
