@@ -17,7 +17,7 @@ from pycdc.postgres.session import connect, translate
 from pycdc.sources.jdbc.config import BULK, JdbcSourceConfig
 from pycdc.sources.jdbc.faults import TrackingFault
 from pycdc.sources.jdbc.offsets import Position
-from pycdc.sources.jdbc.reader import Plan, plan_of, values_of
+from pycdc.sources.jdbc.reader import Plan, name_of, plan_of, values_of
 from pycdc.sources.jdbc.results import Describer
 from pycdc.sources.jdbc.tables import TableId, listed_tables, must_differ
 
@@ -29,7 +29,7 @@ _WAIT_MS: Final = 5000
 class _Told(msgspec.Struct):
     """Of each source that was looked at: its plan, or why there is none."""
 
-    plans: list[tuple[TableId | str, Plan, str]] = []
+    plans: list[tuple[Plan, str]] = []
     faults: list[PycdcError] = []
     tables: list[TableId] = []
 
@@ -54,13 +54,13 @@ async def explained(settings: JdbcSourceConfig) -> Mapping[str, Sequence[str]]:
     told = await _look(settings)
     return {
         JdbcSourceConfig.whitelist.name: [t.name for t in told.tables],
-        JdbcSourceConfig.query.name: [line for _, plan, how in told.plans for line in _lines(settings, plan, how)],
+        JdbcSourceConfig.query.name: [line for plan, how in told.plans for line in _lines(settings, plan, how)],
     }
 
 
 def _lines(settings: JdbcSourceConfig, plan: Plan, how: str) -> Iterator[str]:
-    guard = _guard(plan)
-    yield f"{_first(settings, plan)} -- {how}; {guard}"
+    shown = "" if settings.query_masked else f"{_first(settings, plan)} "
+    yield f"{shown}-- {how}; {_guard(plan)}"
     late = plan.statements.late(_SOME, ids=settings.lookback_ids, window_us=settings.lookback_ms * 1000) if plan.finds_late else None
     if late is not None:
         yield f"{late} -- rows that were committed late"
@@ -112,13 +112,20 @@ async def _look_at(conn: psycopg.AsyncConnection, describer: Describer, source: 
     await conn.execute("BEGIN READ ONLY")
     try:
         plan = await plan_of(conn, describer, source, settings)
-        told.plans.append((source, plan, await _way(conn, _first(settings, plan), settings)))
+        how = await _way(conn, _first(settings, plan), settings)
+        if plan.tracker.nullable and await _any(conn, plan.statements.nulls()):
+            how += f"; there are rows with NULL in {' or '.join(plan.tracker.nullable)}, which are never read"
+        told.plans.append((plan, how))
     except PycdcError as error:
         told.faults.append(error)
     except psycopg.Error as error:
-        told.faults.append(translate(error, None, f"cannot read {source.name if isinstance(source, TableId) else 'the query'}"))
+        told.faults.append(translate(error, None, f"cannot read {name_of(source)}"))
     finally:
         await conn.execute("ROLLBACK")
+
+
+async def _any(conn: psycopg.AsyncConnection, query: str) -> bool:
+    return await (await conn.execute(f"SELECT 1 FROM ({query}) AS q".encode())).fetchone() is not None
 
 
 async def _way(conn: psycopg.AsyncConnection, query: str, settings: JdbcSourceConfig) -> str:

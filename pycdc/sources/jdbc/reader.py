@@ -42,6 +42,11 @@ def values_of(settings: JdbcSourceConfig) -> ValueSettings:
     return ValueSettings(settings.numeric, settings.granularity, settings.zone, legacy=settings.calendar == "LEGACY")
 
 
+def name_of(source: TableId | str) -> str:
+    """For messages; a query may be a secret."""
+    return source.name if isinstance(source, TableId) else "query"
+
+
 class Plan(msgspec.Struct, frozen=True):
     """How a shape is polled."""
 
@@ -80,7 +85,7 @@ def _number(source: TableId | str, settings: JdbcSourceConfig, facts: TableFacts
     name = (mapped[0] if mapped else settings.incrementing_column) or facts.serial
     if name is None:
         raise TrackingFault(
-            NUMBER_KEY, "no column of the table grows by itself", where=str(getattr(source, "name", source)), cause="it has no serial or identity column",
+            NUMBER_KEY, "no column of the table grows by itself", where=name_of(source), cause="it has no serial or identity column",
             hint="name one in incrementing.column.name, or leave the table out by table.blacklist",
         )  # fmt: skip
     return name
@@ -91,20 +96,18 @@ def _stamps(source: TableId | str, settings: JdbcSourceConfig) -> Sequence[str]:
         return ()
     mapped = settings.timestamp_mapping.columns(source.name) if isinstance(source, TableId) else ()
     if not (mapped or settings.timestamp_columns):
-        raise TrackingFault("timestamp.columns.mapping", "no entry of timestamp.columns.mapping is for this table", where=str(getattr(source, "name", source)))
+        raise TrackingFault("timestamp.columns.mapping", "no entry of timestamp.columns.mapping is for this table", where=name_of(source))
     return mapped or settings.timestamp_columns
 
 
 def _must_have_values(shape: Shape, tracker: Tracker) -> None:
-    """validate.non.null: of several timestamps one may not be NULL. A query's columns cannot tell, unless they are a table's."""
-    nullable = {c.name: c.nullable for c in shape.columns}
+    """validate.non.null. A query's columns cannot always tell."""
     hint = "make it NOT NULL, or set validate.non.null=false: rows with NULL are then never read"
-    if shape.schema_name is None:
+    if shape.schema_name is None or not tracker.nullable:
         return
-    if tracker.number is not None and nullable[tracker.number]:
-        raise TrackingFault(NUMBER_KEY, "the incrementing column may be NULL", where=shape.schema_name, cause=tracker.number, hint=hint)
-    if tracker.stamps is not None and all(nullable[c] for c in tracker.stamps.columns):
-        raise TrackingFault(STAMP_KEY, "the timestamp column may be NULL", where=shape.schema_name, cause=", ".join(tracker.stamps.columns), hint=hint)
+    if tracker.number in tracker.nullable:
+        raise TrackingFault(NUMBER_KEY, "the incrementing column may be NULL", where=shape.schema_name, cause=tracker.number or "", hint=hint)
+    raise TrackingFault(STAMP_KEY, "the timestamp column may be NULL", where=shape.schema_name, cause=", ".join(tracker.nullable), hint=hint)
 
 
 class TableReader:
@@ -130,7 +133,7 @@ class TableReader:
 
     @property
     def name(self) -> str:
-        return self.source.name if isinstance(self.source, TableId) else "query"
+        return name_of(self.source)
 
     async def poll(self, conn: psycopg.AsyncConnection, describer: Describer) -> AsyncGenerator[Batch, None]:
         """What there is now. `conn` is in autocommit. Raises psycopg.Error and PycdcError."""
@@ -148,6 +151,8 @@ class TableReader:
             snapshot = await self._snapshot(conn)
             plan = await plan_of(conn, describer, self.source, s, self._described)
             self._described = plan.described
+            for column in plan.tracker.nullable:
+                self._tell("rows that have NULL in a tracking column are never read", column=column)
             if s.mode == "bulk":
                 parts = self._all(conn, plan)
             else:

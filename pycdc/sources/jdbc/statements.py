@@ -115,5 +115,5 @@ class Statements:
 
     def nulls(self) -> str:
         """One of the rows that no poll finds, because they have no tracking value."""
-        column = self._id if self._stamps is None else self._stamp
-        return f"{self._base()} WHERE {column} IS NULL LIMIT 1"
+        columns = [*([self._id] if self._number is not None else ()), *([self._stamp] if self._stamps is not None else ())]
+        return f"{self._base()} WHERE {' OR '.join(f'{c} IS NULL' for c in columns)} LIMIT 1"

@@ -33,15 +33,21 @@ class Tracker:
         #: Where the number is.
         self.number_at = -1
         self._stamps_at: list[int] = []
+        #: Tracking columns whose NULL hides a row: of several timestamps none, unless all may be NULL.
+        self.nullable: tuple[str, ...] = ()
         if number is not None:
             self.number_at = self._at(shape, number, NUMBER_KEY)
             column = shape.columns[self.number_at]
             self._must_be_whole(column)
             self.number = column.name
+            if column.nullable:
+                self.nullable = (column.name,)
         if stamps:
             self._stamps_at = [self._at(shape, column, STAMP_KEY) for column in stamps]
             columns = [shape.columns[i] for i in self._stamps_at]
             self._must_be_moments(columns)
+            if all(c.nullable for c in columns):
+                self.nullable += tuple(c.name for c in columns)
             zoned = columns[0].type_name == "timestamptz"
             clock = None if zoned else WallClock(values.zone)
             self.stamps = Stamps(tuple(c.name for c in columns), clock)

@@ -80,6 +80,32 @@ async def test_timestamps_of_two_columns_and_where_to_begin(sql, polls):
     assert p.ids() == [2, 3]
 
 
+async def test_a_start_at_this_moment(sql, polls):
+    sql.execute("CREATE TABLE t (id int, at timestamptz NOT NULL DEFAULT clock_timestamp()); INSERT INTO t VALUES (1)")
+    p = polls(mode="timestamp", timestamp__column__name="at", timestamp__initial=-1)
+    async with p.open() as go_on:
+        await until(lambda: p.progress.captured)
+        for i in range(2, 9):
+            await run(sql, f"INSERT INTO t VALUES ({i})")
+        await go_on(lambda q: 8 in q.ids())
+    assert 1 not in p.ids()
+
+
+async def test_a_clock_that_went_back_is_told(sql, polls, capsys):
+    sql.execute("CREATE TABLE t (id int, at timestamptz NOT NULL DEFAULT now()); INSERT INTO t VALUES (1)")
+    p = polls(mode="timestamp", timestamp__column__name="at")
+    p.offsets[(("protocol", "1"), ("table", "public.t"))] = {"timestamp": 4_000_000_000_000}
+    async with p.open():
+        await until(lambda: "the server's clock is behind the position" in capsys.readouterr().out)
+    assert p.records == []
+
+
+async def test_null_in_a_tracking_column_is_told(sql, polls, capsys):
+    sql.execute("CREATE TABLE t (id int); INSERT INTO t VALUES (1), (NULL)")
+    await polls(incrementing__column__name="id", validate__non__null="false").until(has(1))
+    assert "NULL in a tracking column are never read" in capsys.readouterr().out
+
+
 async def test_rows_younger_than_the_delay_wait(sql, polls):
     sql.execute("CREATE TABLE t (id int, at timestamptz NOT NULL); INSERT INTO t VALUES (1, now() - interval '1 hour'), (2, now() - interval '1 min')")
     p = polls(mode="timestamp", timestamp__column__name="at", timestamp__delay__interval__ms=600_000)

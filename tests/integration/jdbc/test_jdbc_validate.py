@@ -37,6 +37,21 @@ async def test_the_plan_is_explained(sql, postgres_db):
     assert offered["query"][-1] == "-- rows that are committed late are not looked for"
 
 
+async def test_rows_that_no_poll_finds_are_told(sql, postgres_db):
+    sql.execute("CREATE TABLE a (id int); CREATE TABLE b (id int); INSERT INTO a VALUES (NULL)")
+    _, offered = await told(postgres_db, incrementing__column__name="id", validate__non__null="false")
+    of_a, _, of_b, _ = offered["query"]
+    assert "there are rows with NULL in id, which are never read" in of_a
+    assert "NULL" not in of_b
+
+
+async def test_a_masked_query_is_not_shown(sql, postgres_db):
+    sql.execute("CREATE TABLE a (id int)")
+    form = await validate("JdbcSourceConnector", config(postgres_db, mode="bulk", query__masked="SELECT 's3cret' AS x FROM a"), WORKER)
+    assert "s3cret" not in str(form.body())
+    assert {e.name: e.recommended for e in form.entries}["query"] == ("-- reads the whole table; nothing guards progress: all is read at each poll",)
+
+
 @pytest.mark.parametrize(
     ("changes", "key", "words"),
     [
