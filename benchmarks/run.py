@@ -215,6 +215,30 @@ class Bench:
         engine.delete(name)
         self.drop(name)
 
+    def polled(self, engine: Pycdc, label: str = "", **options: str) -> None:
+        """The JDBC source: rows that become visible at once, from their commit to the last one in the topic."""
+        name, _ = self.fresh(1)
+        topic = f"{name}_orders"
+        admin = AdminClient({"bootstrap.servers": self.kafka.bootstrap})
+        admin.create_topics([NewTopic(topic, 1, 1)])[topic].result()
+        config = self.config(name, **options)
+        engine.create(name, {
+            "connector.class": "io.confluent.connect.jdbc.JdbcSourceConnector", "mode": "incrementing", "topic.prefix": f"{name}_",
+            "connection.url": f"jdbc:postgresql://{self.postgres.host}:{self.postgres.port}/{name}", "connection.user": "postgres",
+            "poll.interval.ms": "200", **{k: v for k, v in config.items() if ".converter" in k},
+        })  # fmt: skip
+        with self.sql(name) as sql:
+            sql.execute(ROWS.format(rows=self.rows))
+        began = time.perf_counter()
+        _, last = self.until(topic, 1, self.rows)
+        cpu, rss = usage(engine.pid)
+        self.note(f"JDBC source{label}: rows/s", engine.name, self.rows / (last - began))
+        self.note(f"JDBC source{label}: CPU s per million", engine.name, cpu * 1e6 / self.rows)
+        self.note(f"JDBC source{label}: peak RSS MiB", engine.name, rss)
+        engine.delete(name)
+        admin.delete_topics([topic])
+        self.drop(name)
+
     def latency(self, engine: Engine, count: int = 200) -> None:
         """One row every 50 ms; from its commit to the consumer that waits for it."""
         name, topic = self.fresh(1)
@@ -319,7 +343,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--big", type=int, default=5_000_000, help="rows of the largest transaction, pycdc only")
-    parser.add_argument("--only", default="stream,six,unwrap,avro,first,snapshot,latency,start,ceiling,big,sinks,connect")
+    parser.add_argument("--only", default="stream,six,unwrap,avro,first,snapshot,latency,start,ceiling,big,jdbc,sinks,connect")
     parser.add_argument("--idle", type=int, default=connect.IDLE, help="connectors of the idle worker")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     a = parser.parse_args()
@@ -359,6 +383,9 @@ def main() -> None:
             bench.stream(pycdc, 1, a.big, f"one transaction of {a.big:,}")
         if "ceiling" in wanted:
             bench.ceiling()
+        if "jdbc" in wanted:
+            bench.polled(pycdc)
+            bench.polled(pycdc, ", with schemas", **{"value.converter.schemas.enable": "true"})
         if "sinks" in wanted:
             sinks.measure(bench, engines, TABLE)
         if bench.results:

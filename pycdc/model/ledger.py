@@ -49,11 +49,16 @@ class Ledger(Generic[T]):
 
     def settled(self) -> T | None:
         """The newest value whose events are all acknowledged, once; None when there is no new one."""
+        values = self.settled_all()
+        return values[-1] if values else None
+
+    def settled_all(self) -> list[T]:
+        """Every value whose events are all acknowledged, oldest first, each once: where values are of several kinds."""
         low = min(self._open.values(), default=None)
-        newest: T | None = None
+        values = []
         while self._marks and (low is None or self._marks[0][0] <= low):
-            newest = self._marks.popleft()[1]
-        return newest
+            values.append(self._marks.popleft()[1])
+        return values
 
     def clear(self) -> None:
         """Forget everything, before a replay from the last stored position."""

@@ -59,6 +59,8 @@ class Batch(msgspec.Struct):
     #: Where transactions begin: from `runs[run].rows[row]` on, changes belong to the commit at `lsn`: (run, row, lsn).
     #: What comes before the first goes on from the batch before.
     begins: Sequence[tuple[int, int, int]] = ()
+    #: The source partition that `offset` belongs to, of a source that has several; None: it is `Source.partition`.
+    partition: Mapping[str, str] | None = None
 
 
 class Progress(msgspec.Struct):
@@ -156,7 +158,10 @@ class Source(Protocol):
 
     @property
     def partition(self) -> Mapping[str, str]:
-        """Connect's source partition, e.g. {"server": "shop"}."""
+        """Connect's source partition, e.g. {"server": "shop"}.
+
+        Empty for a source that has several: it loads the offset of each, and each batch says whose it is.
+        """
 
     @property
     def conversion_failure(self) -> str:
@@ -199,6 +204,31 @@ class Checked(Protocol):
     @classmethod
     async def check_connection(cls, settings: ConfigDef, faults: Sequence[Fault]) -> Mapping[str, str]:
         """What is wrong, by the key to which it belongs. `faults` are those that the settings have got already."""
+
+
+@runtime_checkable
+class Explained(Protocol):
+    """A connector's class that can say what it would do."""
+
+    @classmethod
+    async def explained(cls, settings: ConfigDef) -> Mapping[str, Sequence[str]]:
+        """By key, the values that a form offers for it. Called for settings that are right. Raises PycdcError."""
+
+
+@runtime_checkable
+class Divided(Protocol):
+    """A source's class whose work several tasks share."""
+
+    @classmethod
+    async def divided(cls, settings: ConfigDef, tasks: int) -> list[dict[str, str]]:
+        """What each task's configuration has besides the connector's: at least one of them, at most `tasks`.
+
+        Equal while nothing changed at the source. Raises PycdcError.
+        """
+
+    @classmethod
+    def divided_for(cls, settings: ConfigDef) -> float:
+        """Seconds after which it may be divided otherwise."""
 
 
 class Cell(msgspec.Struct, frozen=True):

@@ -25,6 +25,7 @@ PREDICATE: Final = "predicate"
 CUSTOM: Final = "custom converter"
 
 _POSTGRES = "pycdc.sources.postgres:PostgresSource"
+_JDBC = "pycdc.sources.jdbc:JdbcSource"
 _POSTGRES_SINK = "pycdc.sinks.postgres:PostgresSink"
 _CLICKHOUSE_SINK = "pycdc.sinks.clickhouse:ClickHouseSink"
 _STARROCKS_SINK = "pycdc.sinks.starrocks:StarRocksSink"
@@ -46,6 +47,8 @@ TABLE: Final[Mapping[Kind, Mapping[str, str]]] = {
     SOURCE: {
         "io.debezium.connector.postgresql.PostgresConnector": _POSTGRES,
         "postgres": _POSTGRES,
+        "io.confluent.connect.jdbc.JdbcSourceConnector": _JDBC,
+        "jdbc-source": _JDBC,
     },
     SINK: {
         "io.confluent.connect.jdbc.JdbcSinkConnector": _POSTGRES_SINK,
@@ -104,8 +107,6 @@ TABLE: Final[Mapping[Kind, Mapping[str, str]]] = {
 
 #: Names that the original has and a later release of pycdc will have.
 LATER: Final[Mapping[str, Kind]] = {
-    "io.confluent.connect.jdbc.JdbcSourceConnector": SOURCE,
-    "jdbc-source": SOURCE,
     "io.confluent.connect.protobuf.ProtobufConverter": CONVERTER,
     "io.confluent.connect.json.JsonSchemaConverter": CONVERTER,
 }  # fmt: skip

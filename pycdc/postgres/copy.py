@@ -60,13 +60,13 @@ async def copy_rows(
     batch_rows: int = 2000,
     batch_bytes: int = 1 << 20,
     settings: ConnectionSettings | None = None,
+    what: str = "cannot read the rows of a snapshot",
 ) -> AsyncGenerator[list[list[bytes | None]], None]:
     """Batches of the rows of `query`, at least one row each, closed when either limit is reached.
 
     `conn` must not be used for anything else until the iterator has ended; close it (`aclose`) to leave
-    early, and the connection can be used again. Raises what `translate` gives.
+    early, and the connection can be used again. Raises what `translate` gives for a failure of `what`.
     """
-    what = "cannot read the rows of a snapshot"
     wire = Wire(conn)
     begun = finished = False
     try:
@@ -79,11 +79,13 @@ async def copy_rows(
         columns = result.nfields
         while not finished:
             batch, finished = await _batch(wire, columns, batch_rows, batch_bytes)
+            # before the last rows leave, for nobody may come back for more
+            results = await wire.results() if finished else []
             if batch:
                 yield batch
-        for result in await wire.results():
-            if result.status == pq.ExecStatus.FATAL_ERROR:
-                raise translate_result(result, settings, what)
+            for result in results:
+                if result.status == pq.ExecStatus.FATAL_ERROR:
+                    raise translate_result(result, settings, what)
     except psycopg.Error as error:
         finished = True  # there is nothing left to cancel
         raise translate(error, settings, what) from None

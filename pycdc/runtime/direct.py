@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from pycdc.errors import PycdcError
+from pycdc.errors import ConfigError, PycdcError
 from pycdc.model.lsn import format_lsn
 from pycdc.model.record import Record
 from pycdc.model.template import Leaf, fill
@@ -177,6 +177,11 @@ async def run_direct(source_plan: SourcePlan, sink_plan: SinkPlan, *, http: str 
     """Run both plans as one pipeline until `stop` is set, the source is done, or a fault ends it."""
     health = Health(sink_plan.name)
     source = source_plan.make_source()
+    if not source.partition:
+        raise ConfigError(
+            "This source has a position per table, and a sink keeps one: it needs Kafka between them.",
+            hint="run `pycdc source` and `pycdc sink`, or both in `pycdc connect`",
+        )  # fmt: skip
     metrics = SourceMetrics(source_plan.name, source.partition.get("server", ""))
     chain = Chain((*source_plan.transforms, *sink_plan.transforms))
     pipeline = DirectPipeline(f"{source_plan.name}/{sink_plan.name}", source, sink_plan.make_sink(), chain, health, metrics, tolerant=sink_plan.connector.tolerance == "all")

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+#: A source partition, None for the source's only one, and its offset.
+Mark = tuple[Mapping[str, str] | None, Offset]
 ConfirmOwner = Callable[[str, Mapping[str, str]], Awaitable[None]]
 
 #: How long an orderly stop may wait for acknowledgements: Docker kills after 10 s.
@@ -57,7 +59,7 @@ class SourceTask:
         make_source: Callable[[], Source],
         encoder: Encoder,
         store: OffsetStore,
-        make_sender: Callable[[Ledger[Offset]], BatchSender],
+        make_sender: Callable[[Ledger[Mark]], BatchSender],
         topics: Topics,
         *,
         queue_bytes: int,
@@ -83,7 +85,7 @@ class SourceTask:
         self.encoder = encoder
         self.source: Source
         self.sender: BatchSender
-        self.ledger: Ledger[Offset] = Ledger()
+        self.ledger: Ledger[Mark] = Ledger()
         #: Records handed to the producer since the task began, and raw bytes read.
         self.records = 0
         self.bytes_read = 0
@@ -209,9 +211,10 @@ class SourceTask:
     async def _store_settled(self) -> None:
         """Store the acknowledged prefix's offset, then confirm it. One at a time, or an older one could win."""
         async with self._storing:
-            offset = self.ledger.settled()
-            if offset is not None:
-                await self._store.put(self.name, self.source.partition, offset)
+            # of each partition the newest
+            newest = {None if p is None else tuple(p.items()): (p, offset) for p, offset in self.ledger.settled_all()}
+            for partition, offset in newest.values():
+                await self._store.put(self.name, self.source.partition if partition is None else partition, offset)
                 await self.source.confirm(offset)
                 self.confirmed_lsn = int(offset.get("lsn_commit") or offset.get("lsn") or 0)
 
@@ -232,7 +235,7 @@ class SourceTask:
                     await self._append(encoded)
             self.transactions += len(batch.begins)
             if batch.offset is not None:
-                self.ledger.mark(self._sequence, batch.offset)
+                self.ledger.mark(self._sequence, (batch.partition, batch.offset))
             self.bytes_read += batch.size
             self.source_ts_us = batch.source_ts_us
             self.sender.flush_soon()
@@ -243,7 +246,7 @@ class SourceTask:
     def count(self, run: Run) -> None:
         value = run.templates[0].value
         op = value.get(OP) if type(value) is dict else None
-        if op is not None:
+        if type(op) is str:  # a row without envelope may have a column of that name
             self.ops[op] += len(run.rows)
 
     async def _append(self, encoded: Encoded) -> None:

@@ -16,6 +16,7 @@ SINK: Final = "sink"
 _TASKS: Final = {
     "com.clickhouse.kafka.connect.ClickHouseSinkConnector": "com.clickhouse.kafka.connect.sink.ClickHouseSinkTask",
     "com.starrocks.connector.kafka.StarRocksSinkConnector": "com.starrocks.connector.kafka.StarRocksSinkTask",
+    "io.confluent.connect.jdbc.JdbcSourceConnector": "io.confluent.connect.jdbc.source.JdbcSourceTask",
     "io.confluent.connect.jdbc.JdbcSinkConnector": "io.confluent.connect.jdbc.sink.JdbcSinkTask",
     "io.aiven.connect.jdbc.JdbcSinkConnector": "io.aiven.connect.jdbc.sink.JdbcSinkTask",
 }

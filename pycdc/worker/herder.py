@@ -22,9 +22,10 @@ from pycdc.runtime.job import Job
 from pycdc.worker import configs
 from pycdc.worker.classes import kind_of, version_of
 from pycdc.worker.configs import ConfigChanged, Configs, Event, LevelSet, RestartAsked, Target
+from pycdc.worker.division import Divisions, follow
 from pycdc.worker.group import About, Assignment, Member, Party, Place
 from pycdc.worker.items import connector_item, name_of_item, number_of_item, task_item
-from pycdc.worker.launch import ConnectorLauncher, task_configs
+from pycdc.worker.launch import ConnectorLauncher
 from pycdc.worker.loggers import Loggers
 from pycdc.worker.requests import RequestError
 from pycdc.worker.running import Backoff, RunningConnector, RunningTask, Wish
@@ -82,6 +83,7 @@ class Herder:
         self._met = asyncio.Condition()
         #: Connectors whose tasks the leader has to look at.
         self._to_lead: set[str] = set()
+        self._divisions = Divisions(launcher.settings_of, self._to_be_led)
         self._writing = asyncio.Lock()
         self._stopping = False
         self._loop: asyncio.Task[None] | None = None
@@ -121,6 +123,7 @@ class Herder:
             self._loop.cancel()
             await asyncio.wait((self._loop,))
             self._loop = None
+        self._divisions.keep(())
         for item in list(self.held):
             self._end(item)
         await self._all_ended()
@@ -197,8 +200,11 @@ class Herder:
         """Of a connector, by whoever has it: when it has come up its tasks are due."""
         status = self.known.connectors.get(name)
         if status is not None and status.state is State.RUNNING:
-            self._to_lead.add(name)
-            self._look.set()
+            self._to_be_led(name)
+
+    def _to_be_led(self, name: str) -> None:
+        self._to_lead.add(name)
+        self._look.set()
 
     # ---- what runs here
 
@@ -209,6 +215,8 @@ class Herder:
             self._bring_about()
             if self._place.leads:
                 await self._lead()
+            else:
+                self._divisions.keep(())
             self._meet_about_work()
 
     def _meet_about_work(self) -> None:
@@ -299,6 +307,7 @@ class Herder:
 
     async def _lead(self) -> None:
         due, self._to_lead = self._to_lead, set()
+        self._divisions.keep(n for n in self.configs.connectors if self.configs.target(n) is Target.STARTED)
         for name in due:
             try:
                 await self._configure_tasks(name)
@@ -314,8 +323,8 @@ class Herder:
         config, status = self.configs.connectors.get(name), self.known.connectors.get(name)
         if config is None or status is None or status.state is not State.RUNNING or self.configs.target(name) is not Target.STARTED:
             return
-        wanted = task_configs(config)
-        if wanted != self.configs.tasks.get(name):
+        wanted = self._divisions.tasks(name, config)
+        if wanted is not None and wanted != self.configs.tasks.get(name):
             async with self._writing:
                 await self._store.write(configs.tasks(name, wanted))
 
@@ -386,7 +395,7 @@ class Herder:
             if status is not None and status.state is State.FAILED:
                 return
             with contextlib.suppress(ConfigError):
-                if self.configs.tasks.get(name) == task_configs(config):
+                if follow(self.configs.tasks.get(name), config):
                     return
             await asyncio.sleep(_FOLLOW_LOOK)
 

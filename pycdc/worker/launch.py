@@ -15,12 +15,12 @@ import structlog
 
 from pycdc.config.layers import Entry, Layer, Layered
 from pycdc.config.worker import WorkerConfig
-from pycdc.errors import ConfigError, Fault
 from pycdc.runtime.job import Job
 from pycdc.telemetry.log import as_configured
-from pycdc.worker.classes import SINK, SOURCE, connector_class, task_class
+from pycdc.worker.classes import SINK, SOURCE, connector_class
 
 if TYPE_CHECKING:
+    from pycdc.config.definition import ConfigDef
     from pycdc.plugins.join import ClientChecks, Plan
     from pycdc.worker.offsets import SourceOffsets
     from pycdc.worker.settings import Worker
@@ -98,6 +98,13 @@ class ConnectorLauncher:
         finally:
             await store.stop()
 
+    def settings_of(self, name: str, config: Mapping[str, str]) -> ConfigDef:
+        """A source's own settings. Raises ConfigError."""
+        from pycdc.plugins.join import load_source
+
+        settings: ConfigDef = load_source(self.layered(name, config), offsets_file=True, checks=self._checks).settings
+        return settings
+
     def layered(self, name: str, config: Mapping[str, str]) -> Layered:
         """The worker's entries below the task's. A connector changes nothing that is the worker's alone, and is called as it
         was created, whatever a PATCH has made of `name`.
@@ -117,22 +124,3 @@ def _tell_warnings(plan: Plan) -> None:
 
 def _is_the_workers(key: str) -> bool:
     return any(key == p.name for p in WorkerConfig.properties()) or key.startswith(("offset.storage.", "config.providers."))
-
-
-def task_configs(config: Mapping[str, str]) -> list[dict[str, str]]:
-    """The configurations of a connector's tasks: a source has one, a sink as many as it may. Raises PycdcError."""
-    found = connector_class(config.get("connector.class", ""))
-    with_class = {**config, "task.class": task_class(found)}
-    if found.type == SOURCE:
-        return [with_class]
-    count = max(1, _count(config.get("tasks.max", "1")))
-    return [{**with_class, "task.id": str(i)} for i in range(count)]
-
-
-def _count(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise ConfigError(faults=(Fault("tasks.max", "must be a whole number of at least 1", text),)) from None
-
-

@@ -6,16 +6,13 @@ Source: the references of Confluent's, Debezium's and Aiven's JdbcSinkConnector.
 
 from __future__ import annotations
 
-import re
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
-
-import msgspec
 
 from pycdc.config.definition import ConfigDef, Property, boolean, integer, one_of, parsed, password, text, words
 from pycdc.errors import Fault
 from pycdc.model.javaregex import NameFilter
+from pycdc.postgres.jdbc_url import Address, connection_of, jdbc_url
 from pycdc.postgres.session import ConnectionSettings
 from pycdc.sinks.postgres.keys import KeySettings
 from pycdc.sinks.postgres.listed import ListedTimestamps
@@ -24,29 +21,6 @@ from pycdc.sinks.postgres.naming import NamingSettings
 from pycdc.sinks.units import time_precision_mode
 
 _NAMING = "io.debezium.connector.jdbc.naming"
-#: Parameters of a JDBC URL that mean the same here.
-_SSL = ("sslmode", "sslrootcert", "sslcert", "sslkey", "sslpassword")
-
-
-class Address(msgspec.Struct, frozen=True):
-    """A jdbc:postgresql URL, taken apart."""
-
-    host: str
-    port: int
-    dbname: str
-    parameters: dict[str, str]
-
-
-def jdbc_url(value: str) -> Address:
-    """Raises ValueError."""
-    if not value.startswith("jdbc:postgresql:"):
-        raise ValueError("must be jdbc:postgresql://HOST:PORT/DATABASE")
-    parts = urlsplit(value.removeprefix("jdbc:"))
-    if not parts.path.strip("/"):
-        raise ValueError("names no database: jdbc:postgresql://HOST:PORT/DATABASE")
-    hosts = parts.netloc.rpartition("@")[2] or "localhost"  # may list several, each with a port
-    host, _, port = hosts.rpartition(":") if re.search(r":\d+$", hosts) else (hosts, "", "5432")
-    return Address(host.strip("[]"), int(port), unquote(parts.path.strip("/")), dict(parse_qsl(parts.query)))
 
 
 def _pairs(value: str) -> dict[str, str]:
@@ -128,18 +102,7 @@ class JdbcSinkConfig(ConfigDef):
 
     def connection(self) -> ConnectionSettings:
         """The target, with what the URL says of it."""
-        url, given = self.url, self.url.parameters
-        tls = {k: given[k] for k in _SSL if k in given}
-        options = dict(re.findall(r"-c\s*(\w+)=(\S+)", given.get("options", "")))
-        if schema := given.get("currentSchema"):
-            options["search_path"] = schema
-        if (seconds := given.get("socketTimeout", "")).isdigit() and int(seconds):
-            options["statement_timeout"] = f"{seconds}s"
-        return ConnectionSettings(
-            host=url.host, port=url.port, user=self.user_name or given.get("user", "postgres"),
-            password=self.login_password or given.get("password"), dbname=url.dbname, options=options,
-            application_name=given.get("ApplicationName", "pycdc sink"), **tls,  # type: ignore[arg-type]
-        )  # fmt: skip
+        return connection_of(self.url, self.user_name, self.login_password, "pycdc sink")
 
     def check(self, faults: list[Fault]) -> None:
         mode, fields = type(self).key_mode.name, type(self).key_fields.name

@@ -10,6 +10,7 @@ Source: ConnectorPluginsResource and AbstractHerder of Kafka Connect 4.1, captur
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
 from typing import Final
 
@@ -18,7 +19,7 @@ from pycdc.config.late import Resolution
 from pycdc.config.layers import Layered
 from pycdc.errors import ConfigError, Fault, PycdcError
 from pycdc.plugins import join
-from pycdc.plugins.contracts import Checked
+from pycdc.plugins.contracts import Checked, Explained
 from pycdc.worker.requests import Config, RequestError
 from pycdc.worker.validation import configdef, definitions, faults, fields, overrides, plugins
 from pycdc.worker.validation.form import Entry, Form, errors_text, groups_of
@@ -52,6 +53,7 @@ async def validate(requested: str, config: Mapping[str, str | None], worker: Wor
     plugin, form = await _examined(config, worker)
     if not form.error_count:
         await asyncio.to_thread(_look_further, plugin, form, config, worker)
+        await _explain(plugin, form, config, worker)
     return form
 
 
@@ -143,6 +145,20 @@ async def _trial(plugin: Plugin, settings: ConfigDef, found: list[Fault]) -> Map
         return {_CLASS: f"Connection validation timed out after {_PATIENCE:.0f} s"}
     except PycdcError as error:
         return {_CLASS: " ".join(str(error).split())}
+
+
+async def _explain(plugin: Plugin, form: Form, config: Mapping[str, str | None], worker: Worker) -> None:
+    """What the connector would do, at the keys that it says; nothing where it cannot tell."""
+    source = plugin.load()
+    if not isinstance(source, Explained):
+        return
+    settings, _ = faults.settings_of(plugin, Resolution({**worker.providers, **{k: v for k, v in config.items() if v is not None}}).texts)
+    entries = {entry.name: entry for entry in form.entries}
+    with contextlib.suppress(PycdcError, TimeoutError):
+        async with asyncio.timeout(_PATIENCE):
+            for key, values in (await source.explained(settings)).items():
+                if key in entries and not entries[key].recommended:
+                    entries[key].recommended = tuple(values)
 
 
 def _clients(plugin: Plugin, texts: Texts, worker: Worker) -> list[Entry]:

@@ -348,8 +348,9 @@ def test_a_class_of_the_other_kind_names_the_command() -> None:
     assert "pycdc sink" in faults({**good(), "connector.class": "org.example.FakeSink"})["connector.class"]
 
 
-def test_a_class_of_a_later_release() -> None:
-    message = faults({**good(), "connector.class": "io.confluent.connect.jdbc.JdbcSourceConnector"})["connector.class"]
+def test_a_class_of_a_later_release(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "LATER", {"org.example.Later": registry.SOURCE})
+    message = faults({**good(), "connector.class": "org.example.Later"})["connector.class"]
     assert message.startswith("is not available in this release")
 
 
