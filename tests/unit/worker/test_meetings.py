@@ -22,6 +22,9 @@ class Launcher:
     async def look_at(self, name, config):
         pass
 
+    def settings_of(self, name, config):
+        raise PycdcError("nothing is divided here")
+
     @contextlib.asynccontextmanager
     async def launched(self, name, number, config):
         raise PycdcError("nothing runs here")
