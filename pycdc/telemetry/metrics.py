@@ -26,8 +26,6 @@ class SourceMetrics:
 
     #: Connector's name, and Debezium's label `name` (topic.prefix).
     connector: str
-    #: Told only where a process runs several.
-    task: str = ""
     server: str = ""
     plugin: str = "postgres"
     #: Labels that the user adds to Debezium's metrics (custom.metric.tags).
@@ -72,6 +70,8 @@ class SourceMetrics:
     #: Rows read by the snapshot, by table; parts of a table and how many of them are read.
     snapshot_by_table: dict[str, int] = field(default_factory=dict)
     snapshot_chunks: dict[str, tuple[int, int]] = field(default_factory=dict)
+    #: Its number, told only where a process runs several.
+    task: str = ""
 
     @property
     def queue_left(self) -> int:
@@ -100,7 +100,6 @@ class SinkMetrics:
     """What a sink task counts. Sizes are bytes, times ms."""
 
     connector: str
-    task: str = ""
     rows: int = 0
     bytes: int = 0
     batches: int = 0
@@ -120,6 +119,8 @@ class SinkMetrics:
     written_by_table: dict[str, int] = field(default_factory=dict)
     #: Records between the end of a topic and what is committed, by topic.
     lag_by_topic: dict[str, int] = field(default_factory=dict)
+    #: Its number, told only where a process runs several.
+    task: str = ""
 
 
 _BOTH: Final = ("streaming", "snapshot")

@@ -1,5 +1,7 @@
 """Series that boards and alerts of Kafka Connect look for, as Strimzi's exporter rules name them."""
 
+import re
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -37,8 +39,8 @@ def series():
     configs = Configs()
     configs.connectors = {"src": {"connector.class": "PostgresConnector"}, "snk": {"connector.class": "jdbc-sink"}}
     held = {
-        "-/src": connector(State.RUNNING), "0/src": task(SourceMetrics("src", "0", rows=10, filtered=2, batches=5, retries=1)),
-        "-/snk": connector(State.PAUSED), "0/snk": task(SinkMetrics("snk", "0", rows=9, upserts=6, deletes=2, errors=1, dead_letters=1, flushes=4, flush_ms=8, lag_by_topic={"t": 3})),
+        "-/src": connector(State.RUNNING), "0/src": task(SourceMetrics("src", task="0", rows=10, filtered=2, batches=5, retries=1)),
+        "-/snk": connector(State.PAUSED), "0/snk": task(SinkMetrics("snk", task="0", rows=9, upserts=6, deletes=2, errors=1, dead_letters=1, flushes=4, flush_ms=8, lag_by_topic={"t": 3})),
         "1/snk": task(None, State.FAILED, restarts=2),
     }  # fmt: skip
     place = Place(Assignment(list(held), "http://a:1"), 7, leads=True)
@@ -78,6 +80,14 @@ def test_work_has_its_series(series):
     assert of("kafka_connect_connector_task_batch_size_avg", "src") == 2
     assert of("pycdc_task_restarts", "snk", "1") == 2
     assert of("pycdc_source_rows_total", "src") == 10
+
+
+def test_the_page_of_metrics_has_every_name(series):
+    section = (Path(__file__).parents[3] / "docs" / "metrics.md").read_text().partition("## A Connect worker")[2]
+    for name in {name for name, _labels in series if name.startswith(("kafka_connect_", "pycdc_task_"))}:
+        stem = re.sub(r"kafka_connect_(source_task|sink_task|task_error|worker_rebalance|coordinator)", "...", name)
+        worker = re.sub(r"_(total|running|paused|failed|unassigned|restarting|destroyed)_task_count", "_{", name)
+        assert name in section or stem in section or worker in section, name
 
 
 def test_the_group_has_its_series(series):
