@@ -350,6 +350,8 @@ def main() -> None:
             bench.stream(pycdc, 1, a.big, f"one transaction of {a.big:,}")
         if "ceiling" in wanted:
             bench.ceiling()
+        if "avro" in wanted:
+            sinks.beside(bench, engines, TABLE, sinks.Topic(bench, pycdc, max(a.rows // 5, 1), "Avro", bench.avro()))
         if "sinks" in wanted:
             sinks.measure(bench, engines, TABLE)
         a.out.mkdir(parents=True, exist_ok=True)
