@@ -82,7 +82,7 @@ def test_it_differs_and_why(config, kind, key, words):
     [
         (PG | {"connector.class": "io.debezium.connector.mysql.MySqlConnector"}, "source", "connector.class", "is no known source class"),
         ({"connector.class": "io.aiven.kafka.connect.s3.AivenKafkaConnectS3SinkConnector", "topics": "a"}, "sink", "connector.class", "is no known sink"),
-        (PG | {"value.converter": "io.confluent.connect.avro.AvroConverter"}, "source", "value.converter", "not available in this release"),
+        (PG | {"value.converter": "io.confluent.connect.protobuf.ProtobufConverter"}, "source", "value.converter", "not available in this release"),
         (PG | {"transforms": "a", "transforms.a.type": "com.acme.Mask"}, "source", "transforms.a.type", "is no known transform class"),
         (PG | {"transforms": "a"}, "source", "transforms.a.type", "is required"),
         (PG | {"predicates": "p", "predicates.p.type": "com.acme.Is"}, "source", "predicates.p.type", "is no known predicate"),
