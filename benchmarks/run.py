@@ -386,6 +386,8 @@ def main() -> None:
         if "jdbc" in wanted:
             bench.polled(pycdc)
             bench.polled(pycdc, ", with schemas", **{"value.converter.schemas.enable": "true"})
+        if "avro" in wanted:
+            sinks.beside(bench, engines, TABLE, sinks.Topic(bench, pycdc, max(a.rows // 5, 1), "Avro", bench.avro()))
         if "sinks" in wanted:
             sinks.measure(bench, engines, TABLE)
         if bench.results:

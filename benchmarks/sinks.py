@@ -46,21 +46,19 @@ STARROCKS_TABLE = (
 class Topic:
     """Rows in a topic, put there by pycdc's snapshot."""
 
-    def __init__(self, bench: Bench, source: Pycdc, rows: int, *, schemas: bool) -> None:
-        self.bench, self.rows, self.schemas = bench, rows, schemas
+    def __init__(self, bench: Bench, source: Pycdc, rows: int, form: str, converters: dict[str, str]) -> None:
+        """`form`: what the results call it."""
+        self.bench, self.rows, self.form, self.converters = bench, rows, form, converters
         self.name, self.topic = bench.fresh(1, rows)
-        source.create(self.name, bench.config(self.name, **self.converters()))
+        source.create(self.name, bench.config(self.name, **converters))
         bench.until(self.topic, 1, rows)
         source.delete(self.name)
-
-    def converters(self) -> dict[str, str]:
-        return _converters(schemas=self.schemas)
 
 
 def measure(bench: Bench, engines: list[Engine], table: str) -> None:
     """Every sink. `table` is the DDL of the target."""
     pycdc = next(e for e in engines if isinstance(e, Pycdc))
-    plain = Topic(bench, pycdc, bench.rows, schemas=False)
+    plain = Topic(bench, pycdc, bench.rows, "without schemas", _converters())
     for sink in (lambda: to_postgres(bench, pycdc, plain, table), *(lambda to=to: to(bench, pycdc, plain) for to in (to_clickhouse, to_embedded, to_starrocks))):
         try:
             sink()
@@ -72,13 +70,17 @@ def measure(bench: Bench, engines: list[Engine], table: str) -> None:
     mixed(bench, pycdc, other, table)
     end_to_end(bench, pycdc, other, table)
     end_to_end_clickhouse(bench, pycdc, other)
-    typed = Topic(bench, pycdc, max(bench.rows // 5, 1), schemas=True)
+    beside(bench, engines, table, Topic(bench, pycdc, max(bench.rows // 5, 1), "with schemas", _converters(schemas=True)))
+
+
+def beside(bench: Bench, engines: list[Engine], table: str, topic: Topic) -> None:
+    """Debezium's sink and ours, from one topic with schemas."""
     for engine in engines:
         engine.up()
         for warm in (False, True):  # only the second round counts: the JVM's compiler has seen the code
-            to_postgres(bench, engine, typed, table, note=warm)
+            to_postgres(bench, engine, topic, table, note=warm)
         engine.down()
-    bench.drop(typed.name)
+    bench.drop(topic.name)
 
 
 @contextlib.contextmanager
@@ -102,8 +104,8 @@ def _largest_id(sql: psycopg.Connection) -> int:
 
 def to_postgres(bench: Bench, engine: Engine, topic: Topic, table: str, *, note: bool = True) -> None:
     with _target(bench, table) as (target, sql):
-        config = _jdbc(bench, target, topic.topic) | topic.converters()
-        label = f"PostgreSQL sink, {'with' if topic.schemas else 'without'} schemas"
+        config = _jdbc(bench, target, topic.topic) | topic.converters
+        label = f"PostgreSQL sink, {topic.form}"
         run(bench, engine, target, config, topic.rows, lambda: _largest_id(sql), label if note else "")
         row = sql.execute("SELECT count(*), count(customer), count(amount), count(created), count(day) FROM orders").fetchone()
         assert row is not None
@@ -250,7 +252,7 @@ def to_clickhouse(bench: Bench, engine: Pycdc, topic: Topic) -> None:
     bench.number += 1
     name = f"sink{bench.number}"
     with _clickhouse_server(bench.folder / name) as (server, look):
-        config = _over_http(server, topic.topic) | topic.converters()
+        config = _over_http(server, topic.topic) | topic.converters
         run(bench, engine, name, config, topic.rows, lambda: look("SELECT max(id) FROM orders"), "ClickHouse sink (over HTTP), without schemas")
         assert look("SELECT count() FROM orders FINAL") == topic.rows
 
@@ -260,7 +262,7 @@ def to_embedded(bench: Bench, engine: Pycdc, topic: Topic) -> None:
     bench.number += 1
     name = f"sink{bench.number}"
     folder = bench.folder / name
-    config = _clickhouse(folder, topic.topic) | topic.converters()
+    config = _clickhouse(folder, topic.topic) | topic.converters
     clickhouse(folder, CLICKHOUSE_TABLE)
     run(bench, engine, name, config, topic.rows, _committed(bench, name, topic.topic), "ClickHouse sink (embedded), without schemas")
     assert int(clickhouse(folder, "SELECT count() FROM orders FINAL")) == topic.rows
@@ -277,7 +279,7 @@ def to_starrocks(bench: Bench, engine: Pycdc, topic: Topic) -> None:
             "connector.class": "com.starrocks.connector.kafka.StarRocksSinkConnector", "topics": topic.topic, "tasks.max": "1",
             "starrocks.http.url": server.http, "starrocks.query.port": str(server.query_port), "starrocks.database.name": "shop",
             "starrocks.username": "root", "starrocks.password": "", "starrocks.topic2table.map": f"{topic.topic}:orders",
-        } | topic.converters()  # fmt: skip
+        } | topic.converters  # fmt: skip
         run(bench, engine, name, config, topic.rows, _committed(bench, name, topic.topic), "StarRocks sink (stand-in that counts), without schemas")
         loaded = server.loaded("shop", "orders")
     assert loaded == topic.rows, loaded

@@ -30,7 +30,7 @@ class RegistryAdmin(SchemaRegistry):
         for candidate in candidates:
             if candidate in known:
                 return candidate
-        near = sorted(s for s in known if name.rpartition(".")[2] in s)[:5]
+        near = sorted((s for s in known if name.rpartition(".")[2] in s), key=lambda s: (not s.startswith(name), s))[:5]
         raise NotThere(
             f"the registry has no subject of {name}", where=",".join(shown(u) for u in self.settings.urls),
             cause=f"none of {', '.join(candidates)}",
@@ -47,7 +47,7 @@ class RegistryAdmin(SchemaRegistry):
         return found
 
     async def level(self, subject: str | None) -> tuple[str, bool]:
-        """The level, and whether the subject has it from the whole registry."""
+        """The level, and whether the subject has it from the whole registry, as far as the registry tells: Apicurio does not."""
         inherited = False
         if subject is not None:
             try:

@@ -71,7 +71,7 @@ class SourceTask:
         self.name = name
         self._make_source = make_source
         #: What converters wait for; its fault says why nothing moves.
-        self.fetching = Fetching(lambda _fault: on_batch(self))
+        self.fetching = Fetching(self._waits)
         self._encoder = ReadyEncoder(encoder, self.fetching)
         self._store = store
         self._make_sender = make_sender
@@ -242,6 +242,11 @@ class SourceTask:
             self._on_batch(self)
             if self.sender.buffered_bytes > self._queue_bytes:
                 await self.sender.room(self._queue_bytes)
+
+    def _waits(self, _fault: RegistryError | None) -> None:
+        """The registry is away, or back: what was encoded before goes out, and health tells."""
+        self.sender.flush_soon()
+        self._on_batch(self)
 
     def count(self, run: Run) -> None:
         value = run.templates[0].value

@@ -107,6 +107,17 @@ class Registry:
 
         wait_for(gone, 30, "the schema registry does not end", self.log)
 
+    def pause(self) -> None:
+        """Let it answer nobody, and forget nothing, until `resume`."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: int) -> None:
+        if self.pid is not None:
+            os.kill(self.pid, number)
+
     def remove(self) -> None:
         """Stop and delete everything."""
         self.stop()

@@ -14,7 +14,7 @@ SHARED = ("av_names_dash_prefix", "av_outbox")
 
 
 def cases():
-    for name in avro_cases.ALL:
+    for name in sorted(avro_cases.ALL, key=lambda n: not n.endswith("_fail")):  # one that leaves nothing in the topic, first
         group = next((g for g in SHARED if name.startswith(g)), None)
         yield pytest.param(name, marks=[pytest.mark.xdist_group(group)] if group else [])
 

@@ -278,26 +278,27 @@ def quick_client(monkeypatch):
 
 @pytest.mark.usefixtures("quick_client")
 async def test_a_registry_that_is_away_at_start_and_in_the_middle_loses_nothing(postgres_db, kafka, names, tmp_path, sql, copied, target, private_registry):
-    sql.execute("CREATE TABLE e (id int PRIMARY KEY, v text)")
+    sql.execute("CREATE TABLE e (id int PRIMARY KEY, v text); INSERT INTO e SELECT g, 'old' FROM generate_series(1, 500) g")
     pipeline = Pipeline(postgres_db, kafka, names, private_registry.url, tmp_path)
     pipeline.topic = f"{names.prefix}.public.e"
-    await asyncio.to_thread(private_registry.stop)
-    sql.execute("INSERT INTO e SELECT g, 'old' FROM generate_series(1, 500) g")
     store = FileOffsetStore(str(tmp_path / "offsets"))
-    source, sink = source_job(pipeline.source(**{"table.include.list": "public.e"}), store), sink_job(pipeline.to_postgres(target))
+    impatient = {f"{side}.converter.http.read.timeout.ms": "200" for side in ("key", "value")}
+    source = source_job(pipeline.source(**impatient, **{"table.include.list": "public.e"}), store)
+    sink = sink_job(pipeline.to_postgres(target, **impatient))
     await store.start()
+    private_registry.pause()
     async with running(source.run, sink.run) as tasks:
         await until(lambda: (source.health.status, "does not answer" in source.health.last_error), ("retrying", True), tasks)
-        await asyncio.to_thread(private_registry.start)
+        private_registry.resume()
         await until(lambda: copied.execute("SELECT count(*) FROM copy").fetchone(), (500,), tasks)
         await until(lambda: (source.health.status, source.health.last_error), ("streaming", ""), tasks)
-        await asyncio.to_thread(private_registry.stop)
+        private_registry.pause()
         sql.execute("INSERT INTO e SELECT g, 'known schema' FROM generate_series(501, 600) g")
         await until(lambda: copied.execute("SELECT count(*) FROM copy").fetchone(), (600,), tasks)
         sql.execute("ALTER TABLE e ADD w int")
         sql.execute("INSERT INTO e SELECT g, 'new schema', g FROM generate_series(601, 700) g")
         await until(lambda: source.health.status, "retrying", tasks)
-        await asyncio.to_thread(private_registry.start)
+        private_registry.resume()
         await until(lambda: copied.execute("SELECT count(*), count(w) FROM copy").fetchone(), (700, 100), tasks)
     await store.stop()
 

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from pycdc.errors import RegistryError
 from pycdc.registry import RegistryConfig, SchemaRegistry, client
+from pycdc.registry.admin import RegistryAdmin
 from pycdc.servers.process import free_port
 
 SCHEMA = '{"type":"record","name":"R","fields":[{"name":"a","type":"string"},{"name":"b","type":["null",{"type":"record","name":"I","fields":[{"name":"ä","type":"int"}]}]}]}'  # fmt: skip
@@ -282,3 +283,31 @@ async def test_tls_with_an_authority_of_ones_own(tmp_path):
         assert "truststore.location" in error.value.hint
     finally:
         await runner.cleanup()
+
+
+def admin(urls):
+    return RegistryAdmin(RegistryConfig.parse({"schema.registry.url": urls}, []))
+
+
+async def test_a_subject_without_a_level_of_its_own_has_the_registrys():
+    """Confluent's and Karapace's word for it; Apicurio gives the level itself."""
+    server = Server((404, {"error_code": 40408, "message": "Subject 'a/b' does not have subject-level compatibility configured"}),
+                    (200, {"compatibilityLevel": "BACKWARD"}))  # fmt: skip
+    async with serving(server) as url:
+        assert await admin(url).level("a/b") == ("BACKWARD", True)
+        await admin(url).set_level("a/b", "NONE")
+        await admin(url).set_level(None, "FULL")
+    assert server.paths == ["GET /config/a%2Fb", "GET /config", "PUT /config/a%2Fb", "PUT /config"]
+    assert [body for _, _, body, _ in server.requests[2:]] == ['{"compatibility":"NONE"}', '{"compatibility":"FULL"}']
+
+
+async def test_a_table_is_found_by_its_connectors_prefix_first():
+    server = Server((200, ["public.t-value", "shop.public.t-value", "shop.public.t-key"]))
+    async with serving(server) as url:
+        asked = admin(url)
+        assert await asked.subject_of("public.t", is_key=False, prefix="shop") == "shop.public.t-value"
+        assert await asked.subject_of("public.t", is_key=False) == "public.t-value"
+        assert await asked.subject_of("shop.public.t", is_key=True) == "shop.public.t-key"
+        with pytest.raises(RegistryError, match="no subject of other") as error:
+            await asked.subject_of("other", is_key=True)
+    assert "pycdc registry subjects" in error.value.hint

@@ -250,3 +250,16 @@ async def test_messages_of_partitions_that_went_meanwhile_are_not_taken():
     await drained(made, consumer)
     assert sink.values == [(0, "a")]
     assert health.last_error == ""
+
+
+async def test_cancelling_ends_the_wait():
+    sink, consumer = Sink(), Consumer((0, [b"a"]))
+    made, _health = task(consumer, sink, Registry(key=[AWAY] * 10_000))
+    told, tell = asyncio.Event(), made._fetching._tell
+    made._fetching._tell = lambda fault: (tell(fault), told.set())
+    running = asyncio.create_task(made.run(asyncio.Event()))
+    await told.wait()
+    running.cancel()
+    async with asyncio.timeout(5):
+        await asyncio.gather(running, return_exceptions=True)
+    assert running.cancelled()

@@ -44,6 +44,15 @@ def test_list_has_no_short_names() -> None:
     assert "postgres" not in {p["class"] for p in plugins.listed(connectors_only=False)}
 
 
+def test_avro_is_a_converter_that_tells_its_registrys_keys() -> None:
+    name = "io.confluent.connect.avro.AvroConverter"
+    assert (name, "converter") in {(p["class"], p["type"]) for p in plugins.listed(connectors_only=False)}
+    keys = {key["name"]: key for key in plugins.definition(name)}
+    assert keys["schema.registry.url"]["required"]
+    assert {"auto.register.schemas", "connect.meta.data", "basic.auth.user.info", "value.subject.name.strategy"} <= keys.keys()
+    assert keys["basic.auth.user.info"]["type"] == "PASSWORD"
+
+
 def answer(step: Step) -> tuple[int, object]:
     name = step.path.split("/")[2]
     try:
