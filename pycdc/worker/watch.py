@@ -69,7 +69,7 @@ class Watch:
 
     async def _look_at_topics(self, item: str, job: Job, seen: Seen) -> None:
         name, number = name_of_item(item), number_of_item(item) or 0
-        for topic, records in job.topics().items():
+        for topic, records in list(job.topics().items()):  # it grows while we wait
             if records > seen.records.get(topic, 0):
                 seen.records[topic] = records
                 await self._herder.statuses.used(UsedTopic(topic, name, number, time.time_ns() // 1_000_000))
