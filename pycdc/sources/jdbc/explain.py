@@ -17,7 +17,7 @@ from pycdc.postgres.session import connect, translate
 from pycdc.sources.jdbc.config import BULK, JdbcSourceConfig
 from pycdc.sources.jdbc.faults import TrackingFault
 from pycdc.sources.jdbc.offsets import Position
-from pycdc.sources.jdbc.reader import Plan, name_of, plan_of, values_of
+from pycdc.sources.jdbc.plans import Plan, name_of, plan_of, values_of
 from pycdc.sources.jdbc.results import Describer
 from pycdc.sources.jdbc.tables import TableId, listed_tables, must_differ
 

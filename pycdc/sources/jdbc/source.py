@@ -23,7 +23,8 @@ from pycdc.postgres.session import connect, translate
 from pycdc.sources.jdbc import explain
 from pycdc.sources.jdbc.config import BULK, JdbcSourceConfig
 from pycdc.sources.jdbc.offsets import QUERY, Position, is_current, partitions, position_of
-from pycdc.sources.jdbc.reader import TableReader, values_of
+from pycdc.sources.jdbc.plans import values_of
+from pycdc.sources.jdbc.reader import TableReader
 from pycdc.sources.jdbc.results import Describer
 from pycdc.sources.jdbc.tables import TableId, groups, listed_tables, must_differ, read_written, written
 
