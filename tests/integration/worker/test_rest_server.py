@@ -13,9 +13,9 @@ import aiohttp
 import pytest
 import structlog
 
-from pycdc.cli.stream import kafka_checks
 from pycdc.config.layers import Layered
 from pycdc.errors import ConfigError, PycdcError, ServerError
+from pycdc.kafka.checks import client_checks
 from pycdc.servers.process import free_port
 from pycdc.worker.herder import NotHere
 from pycdc.worker.program import run_worker
@@ -429,7 +429,7 @@ async def workers(kafka, group, settings, count=2):
             **{f"{s}.storage.replication.factor": "1" for s in ("config", "offset", "status")}, "key.converter": "org.apache.kafka.connect.json.JsonConverter",
             "value.converter": "org.apache.kafka.connect.json.JsonConverter",
         }  # fmt: skip
-        runs.append(asyncio.create_task(run_worker(read_worker(Layered.of(given)), kafka_checks(), stop=stop)))
+        runs.append(asyncio.create_task(run_worker(read_worker(Layered.of(given)), client_checks(), stop=stop)))
     try:
         yield urls
     finally:
