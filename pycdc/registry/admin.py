@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from pycdc.config.files import read_file
 from pycdc.config.layers import Layered
-from pycdc.errors import ConfigError, Fault, RegistryError
-from pycdc.registry.client import SchemaRegistry, body_of, shown, subject_path
+from pycdc.errors import ConfigError, Fault
+from pycdc.registry.client import SchemaRegistry, body_of, config_path, level_of, shown, subject_path
 from pycdc.registry.config import RegistryConfig
 from pycdc.registry.faults import NotThere
 
@@ -51,18 +51,18 @@ class RegistryAdmin(SchemaRegistry):
         inherited = False
         if subject is not None:
             try:
-                answer = await self.request("GET", _config(subject), subject, "read the level")
-                return _level(answer), False
+                answer = await self.request("GET", config_path(subject), subject, "read the level")
+                return level_of(answer), False
             except NotThere:
                 inherited = True
-        return _level(await self.request("GET", _config(None), "", "read the level")), inherited
+        return level_of(await self.request("GET", config_path(None), "", "read the level")), inherited
 
     async def set_level(self, subject: str | None, level: str) -> None:
-        await self.request("PUT", _config(subject), subject or "", "set the level", body_of({"compatibility": level}))
+        await self.request("PUT", config_path(subject), subject or "", "set the level", body_of({"compatibility": level}))
 
     async def unset_level(self, subject: str) -> None:
         """The whole registry's holds for the subject again."""
-        await self.request("DELETE", _config(subject), subject, "remove the level")
+        await self.request("DELETE", config_path(subject), subject, "remove the level")
 
 
 def of_files(url: str | None, files: Sequence[str]) -> tuple[RegistryAdmin, str]:
@@ -83,15 +83,3 @@ def of_files(url: str | None, files: Sequence[str]) -> tuple[RegistryAdmin, str]
     if faults:
         raise ConfigError("The registry cannot be asked.", faults=tuple(faults))
     return RegistryAdmin(settings), texts.get("topic.prefix", "")
-
-
-def _config(subject: str | None) -> str:
-    return "/config" if subject is None else subject_path(subject).replace("/subjects/", "/config/", 1)
-
-
-def _level(answer: dict[str, Any]) -> str:
-    """Karapace and Confluent say compatibilityLevel; the answer to a change says compatibility."""
-    found = answer.get("compatibilityLevel", answer.get("compatibility"))
-    if not isinstance(found, str):
-        raise RegistryError("the registry's answer holds no level", cause=str(sorted(answer)))
-    return found

@@ -14,6 +14,7 @@ one per schema.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -22,6 +23,7 @@ from urllib.parse import quote, urlsplit
 from pycdc.errors import RegistryError
 from pycdc.registry import faults
 from pycdc.registry.config import RegistryConfig
+from pycdc.registry.differences import differences
 
 if TYPE_CHECKING:
     from aiohttp import ClientSession
@@ -34,6 +36,8 @@ _FEWEST = 64
 #: Rounds over all addresses, and the wait after the first, seconds: 0.2, 0.4, 0.8, 1.6.
 _ROUNDS = 5
 _BACK_OFF = 0.2
+#: Differences that an error names.
+_SHOWN = 5
 
 
 class Written(NamedTuple):
@@ -69,8 +73,11 @@ class SchemaRegistry:
         """Register, or look up, as the settings say. Raises RegistryError."""
         s = self.settings
         if s.auto_register:
-            answer = await self._post(f"{subject_path(subject)}/versions?normalize={_flag(s.normalize)}", subject, text,
-                                      "register a schema")  # fmt: skip
+            try:
+                answer = await self._post(f"{subject_path(subject)}/versions?normalize={_flag(s.normalize)}", subject, text,
+                                          "register a schema")  # fmt: skip
+            except faults.Incompatible as refused:
+                raise await self._explained(refused, subject, text) from None
             found = Written(_id(answer), text)
         elif s.use_id >= 0:
             await self.fetch_text(s.use_id, subject)
@@ -84,6 +91,17 @@ class SchemaRegistry:
         if len(known) >= max(_FEWEST, s.max_schemas):  # tables change; what is still used is asked for again
             known.clear()
         known[text] = found
+
+    async def _explained(self, refused: faults.Incompatible, subject: str, text: str) -> faults.Incompatible:
+        """With the level and the fields: Apicurio's answer has neither. What cannot be asked is left out."""
+        level, last = refused.level, ""
+        for path in () if level else (config_path(subject), config_path(None)):
+            with contextlib.suppress(RegistryError):
+                level = level_of(await self._get(path, subject, "read the level"))
+                break
+        with contextlib.suppress(RegistryError):
+            last = (await self._get(f"{subject_path(subject)}/versions/latest", subject, "find the latest schema"))["schema"]
+        return refused.told(level, "; ".join(differences(last, text)[:_SHOWN]))
 
     async def _look_up(self, subject: str, text: str, *, normalize: bool) -> Written:
         path = f"{subject_path(subject)}?normalize={_flag(normalize)}&deleted=false"
@@ -168,6 +186,11 @@ def subject_path(subject: str) -> str:
     return f"/subjects/{quote(subject, safe=_SEGMENT)}"
 
 
+def config_path(subject: str | None) -> str:
+    """The path of a subject's settings, or of the whole registry's."""
+    return "/config" if subject is None else f"/config/{quote(subject, safe=_SEGMENT)}"
+
+
 def _flag(value: bool) -> str:
     return "true" if value else "false"
 
@@ -181,6 +204,14 @@ def shown(url: str) -> str:
     """Without user and password."""
     parts = urlsplit(url)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
+def level_of(answer: dict[str, Any]) -> str:
+    """Karapace and Confluent say compatibilityLevel; the answer to a change says compatibility."""
+    found = answer.get("compatibilityLevel", answer.get("compatibility"))
+    if not isinstance(found, str):
+        raise RegistryError("the registry's answer holds no level", cause=str(sorted(answer)))
+    return found
 
 
 def _id(answer: dict[str, Any]) -> int:

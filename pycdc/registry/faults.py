@@ -17,6 +17,8 @@ _LEVEL = re.compile(r"compatibility: '(\w+)'")
 _POINTER = re.compile(r"at (?:path '?)?(/fields/[\w/]+)")
 _PATH = re.compile(r"at path '(/[\w/]+)'")
 
+_INCOMPATIBLE = "the registry refuses the schema as incompatible with the subject's last one"
+
 #: Statuses after which another address, or the same one later, may answer.
 TRANSIENT = frozenset((408, 429, 502, 503, 504))
 
@@ -27,6 +29,24 @@ _NOT_CONFIGURED = (40408, 40409)
 
 class NotThere(RegistryError):
     """The registry has no such subject, version or setting."""
+
+
+class Incompatible(RegistryError):
+    """The registry holds the subject to a level which the schema does not keep."""
+
+    #: What the answer itself gave of the level and the places; empty when nothing.
+    level = ""
+    places = ""
+
+    def told(self, level: str, places: str) -> Incompatible:
+        """The same refusal with what else is known, which is more exact than what an answer points at."""
+        told = Incompatible(
+            _INCOMPATIBLE + (f": {places or self.places}" if places or self.places else "")
+            + (f" (level {level or self.level})" if level or self.level else ""),
+            where=self.where, cause=self.cause, hint=self.hint,
+        )  # fmt: skip
+        told.level, told.places = level or self.level, places or self.places
+        return told
 
 
 def refusal(status: int, body: bytes, *, url: str, subject: str, schema: str | None, act: str) -> RegistryError:
@@ -44,11 +64,11 @@ def refusal(status: int, body: bytes, *, url: str, subject: str, schema: str | N
             "check basic.auth.credentials.source and basic.auth.user.info, or bearer.auth.token, of the converter",
         )
     if status == 409:
-        return error(
-            f"the registry refuses the schema as incompatible with the subject's last one{_place(message, schema)}{_level(message)}",
+        hint = (
             "make the change compatible (a new column nullable or with a default), or lower the subject's level: "
-            f"pycdc registry level {shlex.quote(subject)} --set NONE --url {url} (without --set it shows the level)",
+            f"pycdc registry level {shlex.quote(subject)} --set NONE --url {url} (without --set it shows the level)"
         )
+        return Incompatible(where=where, cause=cause, hint=hint).told(_level(message), _place(message, schema))
     if status == 404 and code in _NOT_CONFIGURED:
         return NotThere("the subject has no setting of its own", where=where, cause=cause)
     if status == 404 and code == 40401:
@@ -79,7 +99,7 @@ def _answer(body: bytes) -> tuple[int | None, str]:
 
 def _level(message: str) -> str:
     found = _LEVEL.search(message)
-    return f" (level {found[1]})" if found else ""
+    return found[1] if found else ""
 
 
 def _place(message: str, schema: str | None) -> str:
@@ -92,7 +112,7 @@ def _place(message: str, schema: str | None) -> str:
     except ValueError:
         return ""
     names = dict.fromkeys(name for p in pointers if (name := field_at(whole, p)))
-    return f": field {', '.join(names)}" if names else ""
+    return f"field {', '.join(names)}" if names else ""
 
 
 def field_at(schema: Any, pointer: str) -> str:

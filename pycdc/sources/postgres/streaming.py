@@ -31,7 +31,7 @@ from pycdc.sources.postgres.session import Session
 log = structlog.get_logger(__name__)
 
 #: While the stream is silent, so often an idle position or a heartbeat is looked at, seconds.
-_IDLE_LOOK: Final = 0.5
+_IDLE_LOOK: Final = 1.0
 #: The same while a chunk waits for a position of the WAL: then the server is asked how far it is.
 _ASK_AGAIN: Final = 0.05
 _READ_BYTES: Final = 1 << 20
@@ -124,7 +124,7 @@ class Streaming:
         payloads, self._rest = self._rest, []
         if not payloads:
             now = asyncio.get_running_loop().time()
-            # The same moments for all streams of a process: a hundred idle ones wake it twice a second, not 200 times.
+            # The same moments for all streams of a process: a hundred idle ones wake it once a second, not a hundred times.
             look = _IDLE_LOOK - now % _IDLE_LOOK
             if self._chunks.waiting_for is not None:
                 self._repl.ask()

@@ -220,10 +220,23 @@ async def test_refusals_say_what_to_do_and_are_not_repeated(status, body, said):
     async with serving(server) as url:
         with pytest.raises(RegistryError) as error:
             await registry(url).fetch_written("s", SCHEMA)
-    assert len(server.requests) == 1
+    assert [method for method, *_ in server.requests].count("POST") == 1
     assert not error.value.retriable
     for words in said:
         assert words in str(error.value)
+
+
+async def test_a_refusal_names_the_level_and_the_fields_though_the_registry_does_not():
+    last = SCHEMA.replace('"string"', '"int"').replace('"fields":[{"name":"a"', '"fields":[{"name":"old","type":"int"},{"name":"a"', 1)
+    server = Server(
+        (409, {"error_code": 409, "message": APICURIO}), (404, {"error_code": 40408, "message": "none"}),
+        (200, {"compatibilityLevel": "FULL"}), (200, {"subject": "s", "version": 3, "id": 9, "schema": last}),
+    )  # fmt: skip
+    async with serving(server) as url:
+        with pytest.raises(RegistryError) as error:
+            await registry(url).fetch_written("s", SCHEMA)
+    assert error.value.what.endswith("field a was int, is string; field old is gone and had no default (level FULL)")
+    assert server.paths[1:] == ["GET /config/s", "GET /config", "GET /subjects/s/versions/latest"]
 
 
 def faults_of(**options):
