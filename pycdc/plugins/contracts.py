@@ -127,6 +127,18 @@ class SignalChannels(msgspec.Struct, frozen=True):
     interval: float = 5.0
 
 
+class SignalQueue(asyncio.Queue[Signal]):
+    """What a source has still to obey; `on_arrival` is called for each, so that a source that waits need not look."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.on_arrival: Callable[[], None] = lambda: None
+
+    def _put(self, item: Signal) -> None:
+        super()._put(item)
+        self.on_arrival()
+
+
 class SourceContext(msgspec.Struct):
     """What the runtime hands to a source."""
 
@@ -142,7 +154,7 @@ class SourceContext(msgspec.Struct):
     progress: Progress = msgspec.field(default_factory=Progress)
     #: Signals from the runtime's channels. The source takes them between transactions, and calls `task_done` when
     #: what they ask for is in the stored offset.
-    signals: asyncio.Queue[Signal] = msgspec.field(default_factory=asyncio.Queue)
+    signals: SignalQueue = msgspec.field(default_factory=SignalQueue)
     #: Where connectors move between workers: raises ProducerFenced when another one has this connector now. Behind it,
     #: whoever still reads from the server in our name has lost it to us, and may be ended. None: nobody takes over.
     confirm_owner: Callable[[], Awaitable[None]] | None = None

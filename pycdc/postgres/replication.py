@@ -9,6 +9,7 @@ paused reader is not taken for a dead one. Never decodes a message, never reconn
 from __future__ import annotations
 
 import asyncio
+import math
 import struct
 import time
 from collections.abc import Mapping, Sequence
@@ -350,7 +351,8 @@ class ReplicationConnection:
         """
         self._send_status(ask=not self._heard)
         self._heard = False
-        self._timer = self._loop.call_later(self.status_interval, self._tick)
+        now = self._loop.time()  # whole seconds: many connections' updates wake the process together
+        self._timer = self._loop.call_at(max(math.floor(now + self.status_interval), now + min(self.status_interval, 0.5)), self._tick)
 
     def _send_status(self, *, ask: bool = False) -> None:
         if self._ended or self._failure is not None:

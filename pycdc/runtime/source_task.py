@@ -204,7 +204,8 @@ class SourceTask:
 
     async def _flush_regularly(self) -> None:
         while True:
-            await asyncio.sleep(self._flush_interval)
+            # the same moments for all tasks of a process: a hundred idle ones wake it once
+            await asyncio.sleep(self._flush_interval - asyncio.get_running_loop().time() % self._flush_interval)
             await self._store_settled()
             self._on_batch(self)
 
@@ -360,7 +361,7 @@ def source_job(plan: SourcePlan, store: OffsetStore, *, show: Callable[[Progress
         lambda ledger: BatchSender(plan.producer, ledger, client_id=f"connector-producer-{plan.name}-0"),
         Topics(parse_groups(plan.topic_creation), plan.admin),
         queue_bytes=source.queue_bytes,
-        flush_interval=min(plan.worker.flush_interval / 1000, _LONGEST_FLUSH),
+        flush_interval=max(min(plan.worker.flush_interval / 1000, _LONGEST_FLUSH), _SHORTEST_FLUSH),
         on_batch=Observer(health, metrics, show),
         confirm_owner=confirm_owner,
     )
@@ -377,6 +378,7 @@ def source_job(plan: SourcePlan, store: OffsetStore, *, show: Callable[[Progress
 #: Positions are stored at least this often, seconds, whatever offset.flush.interval.ms says: a crash repeats
 #: what came since, and a record a second costs nothing.
 _LONGEST_FLUSH = 1.0
+_SHORTEST_FLUSH = 0.01
 
 
 def make_encoder(plan: SourcePlan, source: Source, metrics: SourceMetrics) -> Encoder:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 #: Seconds between two looks.
-_EVERY: Final = 0.25
+_EVERY: Final = 0.5
 
 
 class Seen(msgspec.Struct):
@@ -61,6 +61,8 @@ class Watch:
             running = {h.job: (item, h) for item, h in self._herder.held.items() if isinstance(h, RunningTask) and h.job is not None}
             self._seen = {job: self._seen.get(job) or Seen(since=time.monotonic()) for job in running}
             for job, (item, held) in running.items():
+                if _is_still(job, self._seen[job]):
+                    continue
                 try:
                     await self._look(item, held, job, self._seen[job])
                 except PycdcError as error:
@@ -95,3 +97,11 @@ class Watch:
                 "  hint: look at what the other side waits for (locks, a full disk, a slow target), or restart the task"
             )
         return None
+
+
+def _is_still(job: Job, seen: Seen) -> bool:
+    """Nothing has happened since the last look, there is nothing to do, and nothing is wrong: most connectors, most of the time."""
+    return (
+        seen.trouble is None and not job.health.last_error and not job.health.stalled
+        and job.position() == seen.position and job.topics() == seen.records and not job.behind()
+    )  # fmt: skip

@@ -30,8 +30,10 @@ from pycdc.sources.postgres.session import Session
 
 log = structlog.get_logger(__name__)
 
-#: While the stream is silent, so often an idle position or a heartbeat is looked at, seconds.
-_IDLE_LOOK: Final = 1.0
+#: While the stream is silent it is looked after again after so many seconds, twice as many each time up to the longest:
+#: data, signals and heartbeats come at once, and a hundred idle streams cost next to nothing.
+_IDLE_LOOK: Final = 0.5
+_LONGEST_LOOK: Final = 8.0
 #: The same while a chunk waits for a position of the WAL: then the server is asked how far it is.
 _ASK_AGAIN: Final = 0.05
 _READ_BYTES: Final = 1 << 20
@@ -64,6 +66,10 @@ class Streaming:
         #: What was read beyond a point at which the decoder stopped.
         self._rest: list[bytes] = []
         self._idle_sent = 0
+        self._look = _IDLE_LOOK
+        #: The wait under way; a signal ends it.
+        self._wait: asyncio.Timeout | None = None
+        session.context.signals.on_arrival = self._wake
         self._start = start
         self._reselector = (
             None if s.reselect is None else Reselector(s.reselect, session.sql, session.connection, decoder.events_of)
@@ -88,7 +94,7 @@ class Streaming:
         self._session.progress.phase = "streaming"
         self._chunks.resume_reading()
         beat_at = time.monotonic() if s.heartbeat_interval else float("inf")
-        xmin_at = 0.0
+        xmin_at = 0.0 if s.xmin_interval else float("inf")
         while True:
             if not decoder.in_transaction:
                 await self._take_signals()
@@ -97,10 +103,10 @@ class Streaming:
                         async for batch in batches:
                             yield batch
                     self._session.progress.phase = "streaming"
-            if s.xmin_interval and time.monotonic() >= xmin_at:
+            if time.monotonic() >= xmin_at:
                 await self._fetch_xmin()
                 xmin_at = time.monotonic() + s.xmin_interval / 1000
-            fed = await self._next(beat_at)
+            fed = await self._next(min(beat_at, xmin_at))
             if time.monotonic() >= beat_at and not decoder.in_transaction:
                 fed = _joined(fed, await self._heartbeat())
                 beat_at = time.monotonic() + s.heartbeat_interval / 1000
@@ -124,16 +130,20 @@ class Streaming:
         payloads, self._rest = self._rest, []
         if not payloads:
             now = asyncio.get_running_loop().time()
-            # The same moments for all streams of a process: a hundred idle ones wake it once a second, not a hundred times.
-            look = _IDLE_LOOK - now % _IDLE_LOOK
+            # the same moments for all streams of a process: those that are idle wake it together
+            look = self._look - now % self._look
             if self._chunks.waiting_for is not None:
                 self._repl.ask()
                 look = _ASK_AGAIN
             try:
-                async with asyncio.timeout_at(now + min(look, max(until - time.monotonic(), 0.001))):
+                async with asyncio.timeout_at(now + min(look, max(until - time.monotonic(), 0.001))) as self._wait:
                     payloads = await self._repl.read(_READ_BYTES, _READ_MESSAGES)
             except TimeoutError:
+                self._look = _IDLE_LOOK if self._chunks.state.running else min(2 * self._look, _LONGEST_LOOK)
                 return None
+            finally:
+                self._wait = None
+            self._look = _IDLE_LOOK
         taken = 0
         while taken < len(payloads):
             taken = decoder.feed(payloads, taken, time.time_ns())
@@ -155,6 +165,12 @@ class Streaming:
         if self._reselector is not None:
             await self._reselector.complete(batch)
         return batch
+
+    def _wake(self) -> None:
+        """A signal has come, which is obeyed between transactions."""
+        self._look = _IDLE_LOOK
+        if self._wait is not None and not self._wait.expired():
+            self._wait.reschedule(0)
 
     async def _learn(self) -> None:
         """Tell the decoder the relation that it met."""
