@@ -326,7 +326,7 @@ def table(bench: Bench, about: str) -> str:
     for what, by in bench.results.items():
         middle = {e: statistics.median(v) for e, v in by.items()}
         cells = [f"{middle[e]:,.2f}" if e in middle and middle[e] < 10 else f"{middle[e]:,.0f}" if e in middle else "" for e in engines]
-        ratio = f"{middle['pycdc'] / middle['Debezium 3.6.3']:.2f}" if {"pycdc", "Debezium 3.6.3"} <= middle.keys() else ""
+        ratio = f"{middle['pycdc'] / middle['Debezium 3.6.3']:.2f}" if "pycdc" in middle and middle.get("Debezium 3.6.3") else ""
         lines.append(f"| {what} | " + " | ".join(cells) + f" | {ratio} |")
     return "\n".join(lines) + "\n"
 

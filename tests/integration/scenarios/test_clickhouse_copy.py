@@ -177,6 +177,18 @@ def some_rows(sql):
     sql.execute("INSERT INTO crm.prosthesis_models SELECT g, 'old ' || g, g FROM generate_series(0, 7) g")
 
 
+def last_words(sql):
+    """A row of each table that stays and one that goes, whatever the chance of the writer left."""
+    for n in (100, 101):
+        one = uuid.UUID(int=n)
+        sql.execute("INSERT INTO crm.customers (id, name, email, ldap_username) VALUES (%s, 'last', %s, 'u')", [one, f"{n}@x"])
+        sql.execute("INSERT INTO crm.prosthesis_models VALUES (%s, 'last', NULL)", [n])
+        sql.execute("INSERT INTO crm.prostheses VALUES (%s, %s, %s, 'last')", [one, one, n])
+    sql.execute("DELETE FROM crm.prostheses WHERE id = %s", [one])
+    sql.execute("DELETE FROM crm.customers WHERE id = %s", [one])
+    sql.execute("DELETE FROM crm.prosthesis_models WHERE id = %s", [n])
+
+
 def test_the_connector_as_it_is_makes_the_topics_and_their_messages(stack):
     """Partitions, retention, plain rows. drop.tombstones is of an older release, which the log says: a delete is a tombstone."""
     some_rows(stack.sql)
@@ -221,6 +233,7 @@ def test_both_ways_into_clickhouse_end_equal_through_kills(stack):
     finally:
         writer.ended.set()
         writer.join()
+    last_words(stack.sql)
     stack.until_published()
     stack.until_written(sink)
     sink.stop()
