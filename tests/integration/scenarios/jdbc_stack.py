@@ -57,6 +57,13 @@ class Stack:
         for name in names:
             self.rest.until(name, lambda status: status is None)
 
+    def clear(self):
+        """No connector is left, nor what would be gone on from by another one of its name."""
+        for name in self.rest.done("GET", "/connectors"):
+            self.stop(name)
+            self.rest.done("DELETE", f"/connectors/{name}/offsets")
+            self.delete(name)
+
     def stop(self, name):
         self.rest.done("PUT", f"/connectors/{name}/stop")
         self.rest.until_state(name, "STOPPED", [])

@@ -29,7 +29,7 @@ def worker(stack, tmp_path_factory):
 def pipeline(worker, postgres_db, target, names):
     made = Stack(worker, postgres_db, target, f"{names.prefix}_")
     yield made
-    made.delete(*made.rest.done("GET", "/connectors"))
+    made.clear()
 
 
 @pytest.fixture
