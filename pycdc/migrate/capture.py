@@ -8,7 +8,7 @@ from pycdc.plugins.join import Plan, SinkPlan
 #: Keys of sources -> the word for them; those of a parsed plan have the class's defaults.
 _SOURCE = {
     "slot.name": "slot", "publication.name": "publication", "topic.prefix": "prefix", "schema.include.list": "schemas",
-    "table.include.list": "tables",
+    "table.whitelist": "tables", "table.include.list": "tables", "mode": "mode",
 }  # fmt: skip
 _SINK = {"topics": "topics", "topics.regex": "topics like"}
 

@@ -1,13 +1,14 @@
 """Positions of connectors as the REST API gives them: how far each has read, which of two is behind, what to write over.
 
-A sink's are Kafka's offsets by topic and partition; a PostgreSQL source's are LSNs, in Debezium's keys. Of other sources
-only equality is known.
+A sink's are Kafka's offsets by topic and partition; a PostgreSQL source's are LSNs, in Debezium's keys; a JDBC source's a
+number or a moment for each table. Of other sources only equality is known.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, Final
 
 from pycdc.debezium.offsets import OffsetError, position, snapshot_done
 from pycdc.model.lsn import format_lsn
@@ -15,12 +16,19 @@ from pycdc.worker.requests import PartitionOffset
 
 Positions = Sequence[PartitionOffset]
 
+#: What grows in a JDBC source's position, the weightier first.
+_JDBC: Final = ("timestamp", "incrementing")
+#: Milliseconds since 1970 that no date is made of any more.
+_YEAR_10000: Final = 253_402_300_800_000
+
 
 def reached(offset: Mapping[str, Any]) -> int | None:
     """A number that grows while the connector reads; None where there is none."""
-    kafka = offset.get("kafka_offset")
-    if isinstance(kafka, int):
-        return kafka
+    # a JDBC source's timestamp goes before its number, which may be any where the timestamp is a later one
+    for key in ("kafka_offset", *_JDBC):
+        number = offset.get(key)
+        if isinstance(number, int):
+            return number
     try:
         return position(dict(offset))
     except OffsetError:
@@ -78,7 +86,7 @@ def told(positions: Positions) -> str:
 def _told(entry: PartitionOffset) -> str:
     offset = entry.offset or {}
     text = _reached_text(offset)
-    if "kafka_offset" in offset:
+    if _counted(offset):
         return f"{_partition(entry)}@{text}"
     return text if snapshot_done(dict(offset)) else f"{text}, in the snapshot"
 
@@ -97,11 +105,20 @@ def _partition(entry: PartitionOffset) -> str:
     members = entry.partition or {}
     if "kafka_topic" in members:
         return f"{members['kafka_topic']}-{members.get('kafka_partition')}"
+    if "table" in members:
+        return str(members["table"])
     return ",".join(str(v) for v in members.values())
+
+
+def _counted(offset: Mapping[str, Any]) -> bool:
+    """Each partition has a count of its own, which says nothing without it."""
+    return any(key in offset for key in ("kafka_offset", *_JDBC))
 
 
 def _reached_text(offset: Mapping[str, Any]) -> str:
     at = reached(offset)
     if at is None:
         return "a position of its own form"
-    return str(at) if "kafka_offset" in offset else format_lsn(at)
+    if offset.get("timestamp") == at and 0 <= at < _YEAR_10000:
+        return f"{datetime.fromtimestamp(at / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    return str(at) if _counted(offset) else format_lsn(at)

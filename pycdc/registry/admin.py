@@ -13,6 +13,8 @@ from pycdc.registry.config import RegistryConfig
 from pycdc.registry.faults import NotThere
 
 _URL: Final = "schema.registry.url"
+#: What topic.prefix was called before Debezium 2.0.
+_OLD_PREFIX: Final = "database.server.name"
 
 
 class RegistryAdmin(SchemaRegistry):
@@ -26,7 +28,8 @@ class RegistryAdmin(SchemaRegistry):
         """The subject that is meant by a topic, a table of the connector with this topic.prefix, or a subject's own name."""
         known = set(await self.subjects())
         side = "key" if is_key else "value"
-        candidates = [f"{prefix}.{name}-{side}"] * bool(prefix) + [f"{name}-{side}", name]
+        # Debezium's topics, then those of the JDBC source, whose prefix is put before the name as it is
+        candidates = [f"{prefix}{between}{name}-{side}" for between in (".", "") if prefix] + [f"{name}-{side}", name]
         for candidate in candidates:
             if candidate in known:
                 return candidate
@@ -82,4 +85,4 @@ def of_files(url: str | None, files: Sequence[str]) -> tuple[RegistryAdmin, str]
         settings = RegistryConfig.parse(options, faults)
     if faults:
         raise ConfigError("The registry cannot be asked.", faults=tuple(faults))
-    return RegistryAdmin(settings), texts.get("topic.prefix", "")
+    return RegistryAdmin(settings), texts.get("topic.prefix") or texts.get(_OLD_PREFIX, "")

@@ -11,7 +11,7 @@ from typing import Final
 from pycdc.model.javaregex import compile_java
 from pycdc.worker.validation.form import Entry
 from pycdc.worker.validation.forms import Fact
-from pycdc.worker.validation.kafkatypes import Classes, Invalid, Value, any_class, parse, shown
+from pycdc.worker.validation.kafkatypes import BLANKS, Classes, Invalid, Value, any_class, parse, shown
 
 #: A rule's argument and the value -> why it is refused.
 _Rule = Callable[[str, Value], str | None]
@@ -37,7 +37,18 @@ def _entry(fact: Fact, texts: Mapping[str, str | None], classes: Classes) -> Ent
         if why is not None:
             errors.append(str(Invalid(fact.local, value, why)))
             break
-    return Entry(fact=fact, name=fact.name, value=shown(value, fact.type), parsed=value, recommended=fact.choices, errors=errors)
+    return Entry(
+        fact=fact, name=fact.name, value=shown(value, fact.type), parsed=value, recommended=fact.choices, errors=errors, visible=_visible(fact, texts),
+    )  # fmt: skip
+
+
+def _visible(fact: Fact, texts: Mapping[str, str | None]) -> bool:
+    """`shown-with=KEY:VALUE,...` hides a key that another one's value leaves without effect; a value that is missing hides none."""
+    for rule, argument in fact.rules:
+        if rule == "shown-with":
+            key, _, values = argument.partition(":")
+            return (texts.get(key) or "").strip(BLANKS) in ("", *values.split(","))
+    return not fact.hidden
 
 
 # ---- rules: None is a value that is right

@@ -14,15 +14,19 @@ from pycdc.worker.validation.forms import Fact, described, facts
 
 POSTGRES: Final = "io.debezium.connector.postgresql.PostgresConnector"
 JDBC_SINK: Final = "io.debezium.connector.jdbc.JdbcSinkConnector"
+JDBC_SOURCE: Final = "io.confluent.connect.jdbc.JdbcSourceConnector"
 #: Originals whose own facts are kept.
 TABLES: Final[Mapping[str, str]] = {
     POSTGRES: "debezium_postgres",
     JDBC_SINK: "debezium_jdbc",
+    JDBC_SOURCE: "jdbc_source",
     "io.debezium.transforms.ExtractNewRecordState": "extract_new_record_state",
     "org.apache.kafka.connect.json.JsonConverter": "json_converter",
     "org.apache.kafka.connect.transforms.RegexRouter": "regex_router",
     "org.apache.kafka.connect.transforms.predicates.TopicNameMatches": "topic_name_matches",
 }
+#: Connectors whose original checks by its facts alone; of any other our ConfigDef's faults are told as well.
+CHECKED_BY_FACTS: Final = frozenset({POSTGRES, JDBC_SINK})
 _SIDES: Final = {"source": SourceConnectorConfig, "sink": SinkConnectorConfig}
 
 

@@ -86,7 +86,7 @@ async def _entries(plugin: Plugin, texts: Texts, worker: Worker) -> tuple[list[s
     """
     around, facts, settings, found, own = await asyncio.to_thread(_read, plugin, texts, worker)
     known = around.entries | own
-    if plugin.name not in definitions.TABLES:
+    if plugin.name not in definitions.CHECKED_BY_FACTS:
         for fault in found:
             faults.tell(known, fault)
     if not any(entry.errors for entry in own.values()):

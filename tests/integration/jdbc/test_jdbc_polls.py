@@ -100,6 +100,22 @@ async def test_a_clock_that_went_back_is_told(sql, polls, capsys):
     assert p.records == []
 
 
+@pytest.mark.parametrize("mode", ["timestamp", "timestamp+incrementing"])
+async def test_rows_of_a_clock_that_went_back_are_found_behind_the_position(mode, sql, polls):
+    """As long as it went back by less than is looked back by."""
+    sql.execute("CREATE TABLE t (id serial, at timestamptz NOT NULL DEFAULT now()); INSERT INTO t VALUES (1, now() - interval '5 s')")
+    p = polls(mode=mode, timestamp__column__name="at")
+    await p.until(count(1))
+    ((place, stored),) = p.offsets.items()
+    p.offsets[place] = {**stored, "timestamp": stored["timestamp"] + 35_000}  # read when the clock was half a minute ahead
+    async with p.open() as go_on:
+        await run(sql, "INSERT INTO t VALUES (2), (3)")
+        await go_on(count(3))
+        await run(sql, "INSERT INTO t VALUES (4)")
+        await go_on(count(4))
+    assert p.ids() == [1, 2, 3, 4]
+
+
 async def test_null_in_a_tracking_column_is_told(sql, polls, capsys):
     sql.execute("CREATE TABLE t (id int); INSERT INTO t VALUES (1), (NULL)")
     await polls(incrementing__column__name="id", validate__non__null="false").until(has(1))

@@ -47,6 +47,10 @@ def test_a_schema_is_shown_by_topic_table_or_subject(subject, tmp_path, names):
         code, text, told = run("schema", *asked)
         assert (code, json.loads(text)["name"]) == (0, "Value")
         assert f"subject {topic}-value, version 1, id" in told
+    for more in ({"database.server.name": names.prefix}, {"topic.prefix": f"{names.prefix}.public."}):  # of old, and of the JDBC source
+        file.write_text(json.dumps({"name": "c", "config": {**more, "value.converter.schema.registry.url": url}}))
+        code, text, _ = run("schema", "orders" if "topic.prefix" in more else "public.orders", "--config", str(file))
+        assert (code, json.loads(text)["name"]) == (0, "Value")
     assert run("schema", topic, "--versions", "--url", url)[:2] == (0, "1")
     assert f"{topic}-value" in run("subjects", "--config", str(file))[1].splitlines()
 

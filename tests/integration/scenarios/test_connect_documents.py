@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import crm
 import documents
 from documents import JDBC_SINK, POSTGRES, WITH_SCHEMAS, Shell
-from processes import Group, records, until
+from processes import records, until
 
 from pycdc.model.lsn import parse_lsn
 from pycdc.testing.rest import Rest
@@ -93,57 +93,6 @@ def test_a1_a_posted_connector_snapshots_and_follows(rest, connect, sql, postgre
     until(lambda: parse_lsn(sql.execute(slot, [names.slot]).fetchone()[2]) >= parse_lsn(written), "the position is not confirmed to PostgreSQL")
     assert parse_lsn(before) < parse_lsn(written)
     assert f"{names.prefix}.public.secrets" not in AdminClient({"bootstrap.servers": kafka}).list_topics(timeout=10).topics
-
-
-def test_b1_the_jdbc_connectors_commands(shell, rest, copy, target, kafka, names):
-    plugins = shell.json("curl -s http://localhost:8083/connector-plugins | jq")
-    assert {"class": JDBC_SINK, "type": "sink"}.items() <= next(p for p in plugins if p["class"] == JDBC_SINK).items()
-    assert shell.json("curl -s http://localhost:8083/connectors | jq") == []
-    register = 'curl -X POST -H "Content-Type: application/json" --data @connectors/{}_connector.json http://localhost:8083/connectors'
-    shell.file("connectors/source_connector.json", {
-        "name": "jdbc-source-postgres",
-        "config": {"connector.class": "io.confluent.connect.jdbc.JdbcSourceConnector", "connection.url": "jdbc:postgresql://h/d", "mode": "incrementing"},
-    })  # fmt: skip
-    refused = shell.json(register.format("source"))
-    assert refused["error_code"] == 400
-    assert "io.confluent.connect.jdbc.JdbcSourceConnector, available connectors are: " in refused["message"]
-    assert all(known in refused["message"] for known in (JDBC_SINK, POSTGRES))
-    assert shell.json("curl -s http://localhost:8083/connectors/jdbc-source-postgres/status | jq")["error_code"] == 404
-
-    copy.execute("CREATE TABLE pg_source_t_orders (id INTEGER, num varchar(100), dt date)")
-    topic = f"{names.prefix}_pg_source_t_orders"
-    shell.file("connectors/sink_connector.json", {
-        "name": "jdbc-sink-postgres",
-        "config": {
-            "connector.class": JDBC_SINK, "tasks.max": "1", "topics": topic, "connection.url": f"jdbc:postgresql://{target.host}:{target.port}/{target.dbname}",
-            "connection.user": target.user, "connection.password": "postgres", "insert.mode": "insert", "table.name.format": "pg_source_t_orders",
-            **WITH_SCHEMAS,
-        },
-    })  # fmt: skip
-    date = {"field": "dt", "type": "int32", "name": "org.apache.kafka.connect.data.Date", "optional": True}
-    fields = [{"field": "id", "type": "int32"}, {"field": "num", "type": "string", "optional": True}, date]
-    producer = Producer({"bootstrap.servers": kafka})
-    for payload in ({"id": 1, "num": "100-456468", "dt": None}, {"id": 2, "num": "заказ", "dt": 19737}):
-        producer.produce(topic, json.dumps({"schema": {"type": "struct", "fields": fields}, "payload": payload}))
-    producer.flush()
-    assert shell.json(register.format("sink"))["type"] == "sink"
-    rows = "SELECT id, num, dt::text FROM pg_source_t_orders ORDER BY id"
-    until(lambda: copy.execute(rows).fetchall() == [(1, "100-456468", None), (2, "заказ", "2024-01-15")], "the rows do not arrive")
-    rest.until_state("jdbc-sink-postgres", "RUNNING", ["RUNNING"])
-    status = shell.json("curl -s http://localhost:8083/connectors/jdbc-sink-postgres/status | jq")
-    assert (status["name"], status["type"], status["tasks"][0]["id"]) == ("jdbc-sink-postgres", "sink", 0)
-
-    # B5: what a Kafka UI shows of it, its consumer group by the name that it guesses
-    (shown,) = rest.done("GET", "/connectors?expand=info&expand=status").values()
-    assert shown["info"]["config"]["topics"] == topic
-    until(lambda: rest.done("GET", "/connectors/jdbc-sink-postgres/topics") == {"jdbc-sink-postgres": {"topics": [topic]}}, "its topic is not told")
-    until(lambda: Group(kafka, "jdbc-sink-postgres", [topic]).committed([(topic, 0)]) == {(topic, 0): 2}, "its group commits nothing")
-    offsets = rest.done("GET", "/connectors/jdbc-sink-postgres/offsets")["offsets"]
-    assert offsets == [{"partition": {"kafka_topic": topic, "kafka_partition": 0}, "offset": {"kafka_offset": 2}}]
-
-    assert shell.run("curl -X DELETE http://localhost:8083/connectors/jdbc-sink-postgres") == ""
-    rest.until("jdbc-sink-postgres", lambda status: status is None)
-    assert shell.json("curl -s http://localhost:8083/connectors | jq") == []
 
 
 def test_c4_health_of_the_crm(shell, connect, rest, sql, target, names, kafka):

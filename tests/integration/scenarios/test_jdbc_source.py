@@ -1,82 +1,35 @@
-"""The second of the four stacks: JDBC source, Kafka, JDBC sink, in one Connect worker, by the same requests.
+"""The JDBC source in a Connect worker: how tasks share tables, how positions are reset, and what a user is told of what is wrong."""
 
-`t_orders` grows a column, then a million rows at once; a target with a primary key gets each of them once, by upsert, and by
-insert with positions kept in the target; a sink that is deleted and made again doubles nothing.
-"""
-
-import json
 import sys
-import urllib.error
 from pathlib import Path
 
 import psycopg
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "compat" / "rest"))
+sys.path.insert(0, str(Path(__file__).parent))
+from jdbc_stack import Stack
 from processes import ends, until
-from rest_workers import OurWorker, properties
 
-from pycdc.servers.connect import Connect
+from pycdc.testing.workers import OurWorker, properties
 
-JSON = "org.apache.kafka.connect.json.JsonConverter"
-SOURCE = {
-    "connector.class": "io.confluent.connect.jdbc.JdbcSourceConnector", "mode": "incrementing", "incrementing.column.name": "id",
-    "table.whitelist": "t_orders", "poll.interval.ms": "200", "tasks.max": "1",
-}  # fmt: skip
-SINK = {"connector.class": "io.confluent.connect.jdbc.JdbcSinkConnector", "tasks.max": "1"}
-UPSERT = {"insert.mode": "upsert", "pk.mode": "record_value", "pk.fields": "id"}
-INSERT = {"insert.mode": "insert", "pk.mode": "none", "exactly.once.enabled": "true"}
-#: Equal where the rows are.
-SUM = "SELECT count(*), count(DISTINCT id), sum(id), md5(string_agg(num{}, ',' ORDER BY id)) FROM {}"
-DATED = " || coalesce(dt::text, '')"
+#: One worker for all of them.
+pytestmark = pytest.mark.xdist_group("connect-rest")
 
 
-class Stack:
-    """A worker, its source database and its target."""
-
-    def __init__(self, worker, source, target, prefix):
-        self.worker, self.source, self.target, self.prefix = worker, source, target, prefix
-
-    def call(self, method, path, body=None):
-        return Connect.call(self.worker, method, path, body)
-
-    def of(self, db):
-        return {"connection.url": f"jdbc:postgresql://{db.host}:{db.port}/{db.dbname}", "connection.user": db.user, "connection.password": "postgres"}
-
-    def post_source(self, name="jdbc-source-postgres", **more):
-        config = {**SOURCE, **self.of(self.source), "topic.prefix": self.prefix, "value.converter": JSON, **more}
-        self.call("POST", "/connectors", {"name": name, "config": config})
-
-    def post_sink(self, name, table, mode):
-        config = {
-            **SINK, **self.of(self.target), **mode, "topics": f"{self.prefix}t_orders", "table.name.format": table, "value.converter": JSON,
-        }  # fmt: skip
-        self.call("POST", "/connectors", {"name": name, "config": config})
-
-    def healthy(self):
-        """No task has failed."""
-        for name in self.call("GET", "/connectors"):
-            status = self.call("GET", f"/connectors/{name}/status")
-            for task in status["tasks"]:
-                assert task["state"] != "FAILED", task["trace"]
-        return True
-
-    def until_equal(self, *tables, values="", limit=60):
-        with psycopg.connect(self.source.dsn, autocommit=True) as sql, psycopg.connect(self.target.dsn, autocommit=True) as copy:
-            count = sql.execute("SELECT count(*) FROM t_orders").fetchone()
-            for table in tables:
-                until(lambda t=table: copy.execute(f"SELECT count(*) FROM {t}").fetchone() >= count and self.healthy(), f"{table} lacks rows", limit)
-                assert copy.execute(SUM.format(values, table)).fetchone() == sql.execute(SUM.format(values, "t_orders")).fetchone(), table
+@pytest.fixture(scope="module")
+def worker(stack, tmp_path_factory):
+    made = OurWorker(tmp_path_factory.mktemp("jdbc-source") / "worker", properties(stack.kafka, "jdbc-source", {"task.restart.backoff.ms": "500"}))
+    made.start()
+    yield made
+    made.end(15)
+    assert made.faults() == []
 
 
 @pytest.fixture
-def stack(postgres_db, target, kafka, names, tmp_path):
-    worker = OurWorker(tmp_path / "worker", properties(kafka, names.base, {}))
-    worker.start()
-    yield Stack(worker, postgres_db, target, f"{names.prefix}_")
-    worker.signal(15)
-    assert worker.faults() == []
-    worker.end(15)
+def pipeline(worker, postgres_db, target, names):
+    made = Stack(worker, postgres_db, target, f"{names.prefix}_")
+    yield made
+    made.clear()
 
 
 @pytest.fixture
@@ -85,47 +38,22 @@ def sql(postgres_db):
         yield conn
 
 
-@pytest.mark.xdist_group("connect-rest")
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize("rows", [50_000, pytest.param(1_000_000, marks=pytest.mark.long)])
-def test_orders_with_a_new_column_and_many_rows_at_once(rows, stack, sql):
-    sql.execute("CREATE TABLE t_orders (id serial primary key, num varchar(100)); INSERT INTO t_orders VALUES (1, '100-456468'); SELECT setval('t_orders_id_seq', 1)")
-    with psycopg.connect(stack.target.dsn, autocommit=True) as copy:
-        for table in ("by_upsert", "by_insert"):
-            copy.execute(f"CREATE TABLE {table} (id integer PRIMARY KEY, num varchar(100), dt date)")
-    stack.post_source()
-    stack.post_sink("upsert", "by_upsert", UPSERT)
-    stack.post_sink("insert", "by_insert", INSERT)
-    stack.until_equal("by_upsert", "by_insert")
-    sql.execute("ALTER TABLE t_orders ADD dt date; INSERT INTO t_orders (num, dt) SELECT substr(md5(random()::text), 1, 25), now()")
-    stack.until_equal("by_upsert", "by_insert", values=DATED)
-    for name, table, mode in (("upsert", "by_upsert", UPSERT), ("insert", "by_insert", INSERT)):
-        stack.call("DELETE", f"/connectors/{name}")
-        stack.post_sink(name, table, mode)
-    sql.execute(f"INSERT INTO t_orders (num, dt) SELECT substr(md5(random()::text), 1, 25), now() FROM generate_series(1, {rows})")
-    stack.until_equal("by_upsert", "by_insert", values=DATED, limit=200)
-    assert stack.call("GET", "/connectors/jdbc-source-postgres/offsets")["offsets"][0]["partition"] == {"protocol": "1", "table": "public.t_orders"}
-
-
-# ---- the source in a worker
-
-
-@pytest.mark.xdist_group("connect-rest")
-def test_tables_are_shared_by_tasks_and_positions_can_be_forgotten(stack, sql, kafka, names):
+def test_tables_are_shared_by_tasks_and_positions_can_be_forgotten(pipeline, sql, kafka, names):
     sql.execute("CREATE TABLE a (id serial); CREATE TABLE b (id serial); CREATE TABLE c (id serial)")
     for table in "abc":
         sql.execute(f"INSERT INTO {table} SELECT FROM generate_series(1, 5)")
-    name = names.base
-    stack.post_source(name, **{"table.whitelist": "a,b,c,d", "tasks.max": "2", "incrementing.column.name": "", "table.poll.interval.ms": "500"})
+    name, rest = names.base, pipeline.rest
+    more = {"table.whitelist": "a,b,c,d", "tasks.max": "2", "incrementing.column.name": "", "table.poll.interval.ms": "500"}
+    pipeline.post(pipeline.source_connector(name, **more))
 
     def tables():
-        return [t["config"]["tables"] for t in stack.call("GET", f"/connectors/{name}/tasks")]
+        return [t["config"]["tables"] for t in rest.done("GET", f"/connectors/{name}/tasks")]
 
     def records():
-        return {t.removeprefix(stack.prefix): n for (t, _), n in ends(kafka, [stack.prefix + t for t in "abcd"]).items()}
+        return {t.removeprefix(pipeline.prefix): n for (t, _), n in ends(kafka, [pipeline.prefix + t for t in "abcd"]).items()}
 
     def offsets():
-        return {o["partition"]["table"]: o["offset"]["incrementing"] for o in stack.call("GET", f"/connectors/{name}/offsets")["offsets"]}
+        return {o["partition"]["table"]: o["offset"]["incrementing"] for o in pipeline.offsets(name)}
 
     until(lambda: tables() == ['"public"."a","public"."b"', '"public"."c"'], "the tables are not shared")
     until(lambda: records() == {"a": 5, "b": 5, "c": 5}, "rows are missing")
@@ -134,20 +62,77 @@ def test_tables_are_shared_by_tasks_and_positions_can_be_forgotten(stack, sql, k
     until(lambda: tables() == ['"public"."a","public"."b"', '"public"."c","public"."d"'], "the new table is not read")
     until(lambda: records() == {"a": 5, "b": 5, "c": 5, "d": 5} and offsets().get("public.d") == 5, "rows of the new table are missing")
     # reset, as the original has it: the connector is stopped first
-    stack.call("PUT", f"/connectors/{name}/stop")
-    until(lambda: not stack.call("GET", f"/connectors/{name}/status")["tasks"], "the tasks do not stop")
-    with pytest.raises(urllib.error.HTTPError):
-        stack.call("PATCH", f"/connectors/{name}/offsets", {"offsets": [{"partition": {"table": "a"}, "offset": {"incrementing": {}}}]})
-    stack.call("DELETE", f"/connectors/{name}/offsets")
-    stack.call("PATCH", f"/connectors/{name}/offsets", {"offsets": [{"partition": {"table": "public.b", "protocol": "1"}, "offset": {"incrementing": 3}}]})
-    stack.call("PUT", f"/connectors/{name}/resume")
+    pipeline.stop(name)
+    refused = rest.call("PATCH", f"/connectors/{name}/offsets", {"offsets": [{"partition": {"table": "a"}, "offset": {"incrementing": {}}}]})
+    assert refused.status == 400
+    rest.done("DELETE", f"/connectors/{name}/offsets")
+    rest.done("PATCH", f"/connectors/{name}/offsets", {"offsets": [{"partition": {"table": "public.b", "protocol": "1"}, "offset": {"incrementing": 3}}]})
+    rest.done("PUT", f"/connectors/{name}/resume")
     until(lambda: records() == {"a": 10, "b": 7, "c": 10, "d": 10}, "rows are not read again")
 
 
-@pytest.mark.xdist_group("connect-rest")
-def test_a_database_that_cannot_be_reached_is_told_at_once(stack, sql, names):
-    sql.execute("CREATE TABLE a (id serial)")
-    with pytest.raises(urllib.error.HTTPError) as refused:
-        stack.post_source(names.base, **{"connection.url": "jdbc:postgresql://127.0.0.1:1/x"})
-    assert refused.value.code == 400
-    assert "cannot connect to PostgreSQL" in json.loads(refused.value.read())["message"]
+# ---- bad input
+
+
+@pytest.mark.parametrize(
+    ("table", "more", "words"),
+    [
+        ("(nr int NOT NULL)", {}, ["the column id is not there [t_orders]", "columns: nr", "incrementing.column.name"]),
+        ("(id int)", {}, ["may be NULL [t_orders]", "make it NOT NULL, or set validate.non.null=false"]),
+        ("(id text NOT NULL)", {}, ["no whole number [t_orders]", "it is text"]),
+        ("(id int, at date NOT NULL)", {"mode": "timestamp", "timestamp.column.name": "at"}, ["no timestamp [t_orders]", "it is date"]),
+        ("(id int, at text NOT NULL)", {"mode": "timestamp", "timestamp.column.name": "at"}, ["no timestamp [t_orders]", "it is text"]),
+        ("(id serial)", {"mode": "timestamp"}, ["timestamp.column.name is required by mode=timestamp"]),
+        ("(id serial)", {"connection.url": "jdbc:postgresql://127.0.0.1:1/x"}, ["connection.url", "cannot connect to PostgreSQL"]),
+        ("(id serial)", {"connection.url": "jdbc:sqlite:x"}, ["connection.url", "must be jdbc:"]),
+    ],
+)
+def test_a_connector_that_could_read_nothing_is_not_made(table, more, words, pipeline, sql):
+    sql.execute(f"CREATE TABLE t_orders {table}")
+    refused = pipeline.rest.call("POST", "/connectors", pipeline.source_connector(**more))
+    told = refused.json()
+    assert (refused.status, told["error_code"]) == (400, 400)
+    assert "Connector configuration is invalid and contains the following 1 error(s):" in told["message"]
+    assert not [w for w in words if w not in told["message"]], told["message"]
+    assert pipeline.rest.done("GET", "/connectors") == []
+
+
+@pytest.mark.parametrize(
+    ("mode", "breaks", "mends", "words"),
+    [
+        ("incrementing", "ALTER TABLE t_orders RENAME id TO nr", "ALTER TABLE t_orders RENAME nr TO id", "the column id is not there"),
+        ("incrementing", "ALTER TABLE t_orders ALTER id DROP NOT NULL", "ALTER TABLE t_orders ALTER id SET NOT NULL", "may be NULL"),
+        ("timestamp", "ALTER TABLE t_orders ALTER at TYPE text", "ALTER TABLE t_orders ALTER at TYPE timestamptz USING at::timestamptz", "no timestamp"),
+    ],
+)
+def test_a_table_that_loses_what_guards_progress_is_told_and_gone_on_with(mode, breaks, mends, words, pipeline, sql, kafka):
+    """A poll that cannot be right ends the task; it is tried again, and goes on when the table is mended: nothing is lost."""
+    sql.execute("CREATE TABLE t_orders (id int NOT NULL, at timestamptz NOT NULL DEFAULT now()); INSERT INTO t_orders VALUES (1)")
+    pipeline.post(pipeline.source_connector(**{"mode": mode, "incrementing.column.name": "id", "timestamp.column.name": "at"}))
+    name = pipeline.source_connector()["name"]
+
+    def sent():
+        return sum(ends(kafka, [pipeline.topic]).values())
+
+    until(lambda: sent() == 1, "the first row does not come")
+    sql.execute(breaks)
+    sql.execute("INSERT INTO t_orders VALUES (2)")
+    failed = pipeline.rest.until(name, lambda s: [t["state"] for t in s["tasks"]] == ["FAILED"])
+    trace = failed["tasks"][0]["trace"]
+    assert words in trace.splitlines()[0]
+    assert "public.t_orders" in trace
+    sql.execute(mends)
+    sql.execute("INSERT INTO t_orders VALUES (3)")
+    pipeline.rest.until_state(name, "RUNNING", ["RUNNING"])
+    until(lambda: sent() == 3, "rows that were written meanwhile do not come")
+
+
+def test_rows_with_null_are_left_out_where_that_is_allowed(pipeline, sql, kafka):
+    sql.execute("CREATE TABLE t_orders (id int); INSERT INTO t_orders VALUES (1), (NULL), (2)")
+    pipeline.post(pipeline.source_connector(**{"validate.non.null": "false"}))
+    until(lambda: sum(ends(kafka, [pipeline.topic]).values()) == 2, "the rows with a number do not come")
+    sql.execute("INSERT INTO t_orders VALUES (NULL), (3)")
+    until(lambda: sum(ends(kafka, [pipeline.topic]).values()) == 3, "the next row does not come")
+    form = pipeline.rest.done("PUT", "/connector-plugins/JdbcSourceConnector/config/validate", {**pipeline.source_connector(**{"validate.non.null": "false"})["config"], "name": "n"})
+    (explained, _) = next(c["value"]["recommended_values"] for c in form["configs"] if c["value"]["name"] == "query")
+    assert "there are rows with NULL in id, which are never read" in explained

@@ -19,6 +19,15 @@ CONFLUENT = {
     "connector.class": "io.confluent.connect.jdbc.JdbcSinkConnector", "topics": "orders", "connection.url": "jdbc:postgresql://db/mart",
     "connection.user": "u", "connection.password": "s3cret-word", "insert.mode": "upsert", "pk.mode": "record_key", "auto.create": "true",
 }  # fmt: skip
+POLLED = {
+    "connector.class": "io.confluent.connect.jdbc.JdbcSourceConnector", "connection.url": "jdbc:postgresql://db/shop", "connection.user": "u",
+    "connection.password": "s3cret-word", "mode": "timestamp+incrementing", "timestamp.column.name": "at", "table.whitelist": "t_orders",
+    "topic.prefix": "pg_", "poll.interval.ms": "5000", "numeric.mapping": "best_fit", "tasks.max": "2",
+}  # fmt: skip
+AVRO = {
+    f"{side}.converter{key}": value for side in ("key", "value")
+    for key, value in (("", "io.confluent.connect.avro.AvroConverter"), (".schema.registry.url", "http://registry:8081"))
+}  # fmt: skip
 WORKER = {
     "bootstrap.servers": "kafka:9092", "group.id": "connect", "config.storage.topic": "c", "offset.storage.topic": "o", "status.storage.topic": "s",
     "key.converter": "org.apache.kafka.connect.json.JsonConverter", "value.converter": "org.apache.kafka.connect.json.JsonConverter",
@@ -46,6 +55,7 @@ def judged(config, kind="source", worker=WORKER, version=""):
         (PG | {"topic.creation.default.replication.factor": "1", "topic.creation.default.partitions": "3"}, "source"),
         (JDBC | {"errors.tolerance": "all", "errors.deadletterqueue.topic.name": "dead", "consumer.override.max.poll.records": "500"}, "sink"),
         ({k: v for k, v in JDBC.items() if k != "topics"} | {"topics.regex": "shop.*"}, "sink"),
+        (POLLED, "source"), (POLLED | AVRO, "source"), (PG | AVRO, "source"), (CONFLUENT | AVRO, "sink"),
         (PG | {"exactly.once.support": "requested"}, "source"), (PG | {"pycdc.migrate": "RUNNING"}, "source"),
     ],
 )  # fmt: skip
@@ -61,6 +71,7 @@ def test_the_same(config, kind):
         (PG | {"poll.interval.ms": "50"}, "source", "poll.interval.ms", "no effect"),
         (PG | {"tabel.include.list": "public.a"}, "source", "", "did you mean table.include.list?"),
         (PG | {"errors.retry.timeout": "1000"}, "source", "errors.retry.timeout", "no effect"),
+        (POLLED | {"transaction.isolation.mode": "READ_COMMITTED"}, "source", "transaction.isolation.mode", "each poll reads one snapshot"),
         (PG | {"config.action.reload": "none"}, "source", "config.action.reload", "no effect"),
         (PG | {"value.converter.schemas.enable": "false"}, "source", "", "value.converter is not given beside it"),
         (PG | {"database.password": "${file:/no/such/file:pw}"}, "source", "database.password", "must be there where pycdc runs"),
@@ -89,6 +100,7 @@ def test_it_differs_and_why(config, kind, key, words):
         (PG | {"exactly.once.support": "required"}, "source", "exactly.once.support", "not yet available"),
         (PG | {"snapshot.mode": "custom"}, "source", "snapshot.mode", ""),
         (PG | {"database.password": "${vault:secret/db:pw}"}, "source", "database.password", "config provider 'vault'"),
+        (POLLED | {"connection.url": "jdbc:oracle:thin:@db:1521/x"}, "source", "connection.url", "must be jdbc:"),
         (JDBC | {"topics.regex": "a"}, "sink", "topics.regex", "together with topics"),
         ({k: v for k, v in JDBC.items() if k != "topics"}, "sink", "topics", "is required"),
         (JDBC | {"connection.url": "jdbc:oracle:thin:@db:1521/x"}, "sink", "connection.url", ""),

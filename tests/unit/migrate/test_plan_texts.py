@@ -35,6 +35,11 @@ def test_what_a_connector_reads():
     assert surveyed().captured == {"slot": "debezium", "publication": "dbz_publication", "prefix": "shop"}
     tables = PG | {"table.include.list": "public.a", "slot.name": "s", "tombstones.on.delete": "maybe"}
     assert surveyed(tables).captured == {"slot": "s", "prefix": "shop", "tables": "public.a"}, "as given, where it is refused"
+    polled = {
+        "name": "polled", "connector.class": "io.confluent.connect.jdbc.JdbcSourceConnector", "connection.url": "jdbc:postgresql://db/shop",
+        "mode": "incrementing", "table.whitelist": "t_orders", "topic.prefix": "pg_",
+    }  # fmt: skip
+    assert surveyed(polled).captured == {"prefix": "pg_", "tables": "t_orders", "mode": "incrementing"}
     sink = {"name": "copy", "connector.class": "jdbc-sink", "topics.regex": "shop.*", "consumer.override.group.id": "mine"}
     assert surveyed(sink, "sink").captured == {"topics like": "shop.*", "group": "mine"}
 

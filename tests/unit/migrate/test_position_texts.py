@@ -12,7 +12,11 @@ def kafka(partition, offset, topic="orders"):
     return At({"kafka_topic": topic, "kafka_partition": partition}, {"kafka_offset": offset})
 
 
-OTHER = At({"protocol": "1", "table": "t"}, {"incrementing": 5})
+def jdbc(table, **offset):
+    return At({"protocol": "1", "table": table}, offset)
+
+
+OTHER = At({"file": "t"}, {"position": 5})
 
 
 def test_who_is_behind():
@@ -22,7 +26,10 @@ def test_who_is_behind():
     assert positions.behind([], [pg(0x16)]) == ["shop: nothing, was 0/16"]
     assert positions.behind([kafka(0, 5), kafka(1, 2)], [kafka(1, 3), kafka(0, 5)]) == ["orders-1: 2, was 3"]
     assert positions.behind([pg(1)], []) == []
-    assert positions.behind([At({"protocol": "1", "table": "t"}, {"incrementing": 4})], [OTHER]) == [], "nobody knows"
+    assert positions.behind([At({"file": "t"}, {"position": 4})], [OTHER]) == [], "nobody knows"
+    assert positions.behind([jdbc("s.t", incrementing=4)], [jdbc("s.t", incrementing=5)]) == ["s.t: 4, was 5"]
+    assert positions.behind([jdbc("s.t", incrementing=4, timestamp=2)], [jdbc("s.t", incrementing=5, timestamp=1)]) == []
+    assert positions.behind([], [At({"query": "query"}, {"incrementing": 5})]) == ["query: nothing, was 5"]
     assert positions.behind([pg(-1)], [pg(7)]) == [], "Java has no unsigned long"
 
 
@@ -52,4 +59,7 @@ def test_how_they_are_told():
     assert positions.told([pg(1, snapshot="INITIAL", snapshot_completed=False)]) == "0/1, in the snapshot"
     assert positions.told([pg(1, snapshot="INITIAL", snapshot_completed=True)]) == "0/1"
     assert positions.told([kafka(0, 5), kafka(1, 2)]) == "orders-0@5 and 1 more"
+    assert positions.told([jdbc("s.t", incrementing=5, pycdc_snapshot="7:7:")]) == "s.t@5"
+    assert positions.told([jdbc("s.t", incrementing=5, timestamp=1767225600123), jdbc("s.u", incrementing=1)]) == "s.t@2026-01-01 00:00:00 UTC and 1 more"
+    assert positions.told([jdbc("s.t", timestamp=10**18)]) == f"s.t@{10**18}"
     assert positions.told([OTHER]) == "a position of its own form"
