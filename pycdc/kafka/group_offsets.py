@@ -5,7 +5,9 @@ Source: Kafka's protocol guide (OffsetCommit with generation -1; OffsetDelete, K
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from itertools import groupby
 from typing import Any, Final
@@ -27,6 +29,19 @@ Place = tuple[str, int]
 
 #: There is nothing to forget.
 _UNKNOWN: Final = 69
+#: Somebody is in the group; a task that was stopped just now may take a moment to leave it.
+_USED: Final = frozenset((kafka.NonEmptyGroup.errno, kafka.UnknownMemberIdError.errno, kafka.RebalanceInProgressError.errno, 86))
+#: Who coordinates the group is just changing.
+_MOVES: Final = frozenset((
+    kafka.GroupCoordinatorNotAvailableError.errno, kafka.GroupLoadInProgressError.errno, kafka.NotCoordinatorForGroupError.errno,
+))  # fmt: skip
+#: Both are asked again for so long, seconds.
+_PATIENCE: Final = 5.0
+_PAUSE: Final = 0.1
+
+
+class UsedGroupError(ServerError):
+    """A group's positions cannot be changed: somebody is in it."""
 
 
 class _OffsetDeleteResponse(Response):  # type: ignore[misc]
@@ -71,41 +86,44 @@ class GroupOffsets:
 
     async def commit(self, offsets: Mapping[Place, int]) -> None:
         """While nobody is in the group."""
-        async with self._admin() as admin:
-            topics = [(topic, [(p, offsets[topic, p], "") for p in parts]) for topic, parts in _by_topic(offsets)]
-            answer = await self._ask(admin, OffsetCommitRequest(self._group, -1, "", -1, topics))
-            self._must_be_well(code for _topic, parts in answer.topics for _part, code in parts)
+        topics = [(topic, [(p, offsets[topic, p], "") for p in parts]) for topic, parts in _by_topic(offsets)]
+        await self._change(
+            OffsetCommitRequest(self._group, -1, "", -1, topics), lambda answer: [code for _topic, parts in answer.topics for _part, code in parts]
+        )
 
     async def forget(self, places: Iterable[Place]) -> None:
         """While nobody is in the group; a place that it has nothing for is no error."""
-        async with self._admin() as admin:
-            answer = await self._ask(admin, _OffsetDelete(self._group, _by_topic(places)))
-            codes = [answer.error_code, *(code for _topic, parts in answer.topics for _part, code in parts)]
-            self._must_be_well(code for code in codes if code != _UNKNOWN)
+        await self._change(
+            _OffsetDelete(self._group, _by_topic(places)),
+            lambda answer: [answer.error_code, *(code for _topic, parts in answer.topics for _part, code in parts)],
+        )
 
     async def forget_all(self) -> None:
         """The group is gone with all that it had; one that never was is no error."""
-        async with self._admin() as admin:
-            answer = await self._ask(admin, DeleteGroupsRequest([self._group]))
-            self._must_be_well(code for _group, code in answer.results if code != _UNKNOWN)
+        await self._change(DeleteGroupsRequest([self._group]), lambda answer: [code for _group, code in answer.results])
 
     @asynccontextmanager
     async def _admin(self) -> AsyncIterator[AIOKafkaAdminClient]:
         async with administration(self._settings) as admin:
             yield admin
 
-    async def _ask(self, admin: AIOKafkaAdminClient, request: Any) -> Any:
-        coordinator = await admin.find_coordinator(self._group)
-        return await client_of(admin).send(coordinator, request)
-
-    def _must_be_well(self, codes: Iterable[int]) -> None:
-        for code in codes:
-            error = kafka.for_code(code)
-            if error is not kafka.NoError:
-                raise ServerError(
-                    "the group's positions cannot be changed", where=f"group {self._group}", cause=name_of(error()),
-                    hint="its members must have left: stop the connector, and whoever else reads in this group",
-                )  # fmt: skip
+    async def _change(self, request: Any, codes: Callable[[Any], Iterable[int]]) -> None:
+        """Raises UsedGroupError, ServerError."""
+        until = time.monotonic() + _PATIENCE
+        async with self._admin() as admin:
+            while True:
+                coordinator = await admin.find_coordinator(self._group)
+                wrong = {code for code in codes(await client_of(admin).send(coordinator, request)) if code not in (0, _UNKNOWN)}
+                if not wrong:
+                    return
+                if not wrong <= _USED | _MOVES or time.monotonic() > until:
+                    break
+                await asyncio.sleep(_PAUSE)
+        code = min(wrong)
+        raise (UsedGroupError if code in _USED else ServerError)(
+            "the group's positions cannot be changed", where=f"group {self._group}", cause=name_of(kafka.for_code(code)()),
+            hint="its members must have left: stop the connector, and whoever else reads in this group",
+        )  # fmt: skip
 
 
 def _by_topic(places: Iterable[Place]) -> list[tuple[str, list[int]]]:

@@ -10,14 +10,24 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
 import orjson
+import structlog
 
 from pycdc.errors import PycdcError
-from pycdc.kafka.group_offsets import GroupOffsets, Place
+from pycdc.kafka.group_offsets import GroupOffsets, Place, UsedGroupError
 from pycdc.kafka.offsets import FencedOffsets, FileOffsetStore, OffsetStore, OffsetTable, TopicOffsetStore
 from pycdc.model.javahash import map_order
 from pycdc.plugins.contracts import Offset
 from pycdc.worker.requests import PartitionOffset, RequestError
 from pycdc.worker.settings import Worker
+
+log = structlog.get_logger(__name__)
+
+#: In Connect's words.
+_STILL_USED: Final = (
+    " either because its tasks haven't stopped completely yet or the connector was resumed before the request to {} its offsets could be "
+    "successfully completed. If the connector is in a stopped state, this operation can be safely retried. If it doesn't eventually succeed, "
+    "the Connect cluster may need to be restarted to get rid of the zombie sink tasks."
+)
 
 _TOPIC, _PARTITION, _OFFSET = "kafka_topic", "kafka_partition", "kafka_offset"
 _INTEGER: Final = re.compile(r"[+-]?\d+")
@@ -159,14 +169,20 @@ class SinkOffsets:
             if gone:
                 await self._group.forget(gone)
         except PycdcError as error:
-            raise RequestError(500, f"Failed to alter consumer group offsets for connector {self._name}") from error
+            raise self._refusal("alter", error) from error
 
     async def reset(self) -> None:
         """Raises RequestError."""
         try:
             await self._group.forget_all()
         except PycdcError as error:
-            raise RequestError(500, f"Failed to reset consumer group offsets for connector {self._name}") from error
+            raise self._refusal("reset", error) from error
+
+    def _refusal(self, verb: str, error: PycdcError) -> RequestError:
+        """In Connect's words, which say nothing of the cause: that is logged."""
+        log.warning("the offsets of a sink are as they were", connector=self._name, wished=verb, error=str(error))
+        why = _STILL_USED.format(verb) if isinstance(error, UsedGroupError) else ""
+        return RequestError(500, f"Failed to {verb} consumer group offsets for connector {self._name}{why}")
 
 
 def _wish(entry: PartitionOffset) -> tuple[Place, int | None]:
