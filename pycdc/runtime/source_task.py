@@ -98,6 +98,8 @@ class SourceTask:
         self.transactions = 0
         self._sequence = 0
         self._started = False
+        #: The fault that ends us is the source's: the broker may be well.
+        self._source_failed = False
         self._storing = asyncio.Lock()
         self._known_topics: dict[str, int] = {}
         self._hashes: dict[str, PrefixHash] = {}
@@ -123,6 +125,7 @@ class SourceTask:
 
     async def _once(self, stop: asyncio.Event) -> None:
         self.ledger = Ledger()
+        self._source_failed = False
         self._known_topics.clear()
         self.source = self._make_source()
         self.sender = self._make_sender(self.ledger)
@@ -150,7 +153,7 @@ class SourceTask:
             await self._finish()
         except BaseExceptionGroup as group_error:
             fault = _first_fault(group_error)
-            if isinstance(fault, RegistryError) or not isinstance(fault, ServerError):
+            if self._source_failed or isinstance(fault, RegistryError) or not isinstance(fault, ServerError):
                 await self._keep_what_was_sent()
             raise fault from None
         finally:
@@ -176,7 +179,7 @@ class SourceTask:
             log.warning("stopping with unacknowledged events; they are sent again at the next start")
 
     async def _keep_what_was_sent(self) -> None:
-        """After a fault of a record: those before it are good, and need not be sent again."""
+        """After a fault of a record or of the source: what came before it is good, and need not be sent again."""
         try:
             await self._finish()
         except PycdcError as error:
@@ -227,7 +230,11 @@ class SourceTask:
 
     async def _pump(self) -> None:
         while True:
-            batch = await self.source.read()
+            try:
+                batch = await self.source.read()
+            except PycdcError:
+                self._source_failed = True
+                raise
             if batch is None:
                 return
             for run in batch.runs:

@@ -124,7 +124,8 @@ def test_a_table_that_loses_what_guards_progress_is_told_and_gone_on_with(mode, 
     sql.execute(mends)
     sql.execute("INSERT INTO t_orders VALUES (3)")
     pipeline.rest.until_state(name, "RUNNING", ["RUNNING"])
-    until(lambda: sent() == 3, "rows that were written meanwhile do not come")
+    # a changed type writes the table anew: what is behind the position, but not far, comes once more
+    until(lambda: sent() == 3 + (" TYPE " in breaks), "rows that were written meanwhile do not come, or others come again")
 
 
 def test_rows_with_null_are_left_out_where_that_is_allowed(pipeline, sql, kafka):
