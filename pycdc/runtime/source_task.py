@@ -100,6 +100,8 @@ class SourceTask:
         self._started = False
         #: The fault that ends us is the source's: the broker may be well.
         self._source_failed = False
+        #: The newest settled position of each partition that is not stored yet: the end may come while one is.
+        self._unstored: dict[Any, tuple[Mapping[str, str] | None, Offset]] = {}
         self._storing = asyncio.Lock()
         self._known_topics: dict[str, int] = {}
         self._hashes: dict[str, PrefixHash] = {}
@@ -126,6 +128,7 @@ class SourceTask:
     async def _once(self, stop: asyncio.Event) -> None:
         self.ledger = Ledger()
         self._source_failed = False
+        self._unstored.clear()
         self._known_topics.clear()
         self.source = self._make_source()
         self.sender = self._make_sender(self.ledger)
@@ -215,11 +218,12 @@ class SourceTask:
     async def _store_settled(self) -> None:
         """Store the acknowledged prefix's offset, then confirm it. One at a time, or an older one could win."""
         async with self._storing:
-            # of each partition the newest
-            newest = {None if p is None else tuple(p.items()): (p, offset) for p, offset in self.ledger.settled_all()}
-            for partition, offset in newest.values():
+            for partition, offset in self.ledger.settled_all():
+                self._unstored[None if partition is None else tuple(partition.items())] = (partition, offset)
+            for key, (partition, offset) in list(self._unstored.items()):
                 await self._store.put(self.name, self.source.partition if partition is None else partition, offset)
                 await self.source.confirm(offset)
+                del self._unstored[key]
                 self.confirmed_lsn = int(offset.get("lsn_commit") or offset.get("lsn") or 0)
 
     async def _settle(self) -> None:

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from pycdc.config.layers import Layered
-from pycdc.errors import ConfigError
+from pycdc.errors import ConfigError, ServerError
 from pycdc.model.ledger import Ledger
 from pycdc.model.record import Record
 from pycdc.model.schema import INT32
@@ -98,20 +98,26 @@ def batch(offset, partition):
     return Batch([Run((template,), [[b"1"]])], offset={"n": offset}, partition=partition)
 
 
-async def stored(source, acknowledged):
-    """What is stored when so many batches are acknowledged."""
+def task_of(source, store, *, flush_interval=60):
+    """Its task, and its senders as they come."""
     plan = load_source(Layered.of({
         "name": "x", "connector.class": "jdbc-source", "mode": "bulk", "topic.prefix": "p", "connection.url": "jdbc:postgresql://h/d",
         "bootstrap.servers": "x:1", "offset.storage.topic": "o",
     }))  # fmt: skip
     encoder = Encoder(plan.key_converter, plan.value_converter, plan.header_converter, Chain())
-    store, senders = Store(), []
+    senders = []
 
     def sender(ledger):
         senders.append(Sender(ledger))
         return senders[0]
 
-    task = SourceTask("x", lambda: source, encoder, store, sender, Topics(), queue_bytes=1000, flush_interval=60)
+    return SourceTask("x", lambda: source, encoder, store, sender, Topics(), queue_bytes=1000, flush_interval=flush_interval), senders
+
+
+async def stored(source, acknowledged):
+    """What is stored when so many batches are acknowledged."""
+    store = Store()
+    task, senders = task_of(source, store)
     running = asyncio.ensure_future(task.run(asyncio.Event()))
     await asyncio.wait_for(source.given.wait(), 10)
     senders[0].acknowledge(acknowledged)
@@ -136,6 +142,53 @@ async def test_nothing_that_is_not_acknowledged():
 async def test_a_source_with_one_partition_needs_not_name_it():
     source = Source({"server": "s"}, batch(1, None), batch(2, None), batch(3, None))
     assert await stored(source, 2) == [({"server": "s"}, {"n": 2})]
+
+
+class SlowStore(Store):
+    """Its first put is never done."""
+
+    def __init__(self):
+        super().__init__()
+        self.began = asyncio.Event()
+
+    async def put(self, name, partition, offset):
+        if not self.began.is_set():
+            self.began.set()
+            await asyncio.Future()
+        await super().put(name, partition, offset)
+
+
+async def test_a_position_whose_storing_is_cut_off_by_the_end_is_stored_then():
+    source, store, stop = Source({}, batch(1, A)), SlowStore(), asyncio.Event()
+    task, senders = task_of(source, store, flush_interval=0.02)
+    running = asyncio.ensure_future(task.run(stop))
+    await asyncio.wait_for(source.given.wait(), 10)
+    senders[0].acknowledge(1)
+    await asyncio.wait_for(store.began.wait(), 10)
+    stop.set()
+    await asyncio.wait_for(running, 10)
+    assert store.puts == [(A, {"n": 1})]
+
+
+class FailingSource(Source):
+    """Behind its batches the server fails, as no retry mends."""
+
+    async def read(self):
+        if self.batches:
+            return await super().read()
+        self.given.set()
+        raise ServerError("a column is gone")
+
+
+async def test_a_source_whose_server_fails_keeps_what_was_acknowledged():
+    source, store = FailingSource({}, batch(1, A), batch(2, A)), Store()
+    task, senders = task_of(source, store)
+    running = asyncio.ensure_future(task.run(asyncio.Event()))
+    await asyncio.wait_for(source.given.wait(), 10)
+    senders[0].acknowledge(2)
+    with pytest.raises(ServerError, match="a column is gone"):
+        await asyncio.wait_for(running, 10)
+    assert store.puts == [(A, {"n": 2})]
 
 
 async def test_a_sink_alone_cannot_keep_several_positions():
