@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import os
+import warnings
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -65,8 +66,14 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     if not inspect.iscoroutinefunction(pyfuncitem.obj):
         return None
     wanted = {n: pyfuncitem.funcargs[n] for n in inspect.signature(pyfuncitem.obj).parameters}
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
+    try:
         runner.run(asyncio.wait_for(pyfuncitem.obj(**wanted), _LIMIT))
+    finally:
+        with warnings.catch_warnings():
+            # a test that was cut off leaves connections, and uvloop never ends if its warning of them is an error
+            warnings.simplefilter("default", ResourceWarning)
+            runner.close()
     return True
 
 
