@@ -42,7 +42,7 @@ def hash_map(keys: Iterable[str], capacity: int = 16) -> list[str]:
     A place with nine keys makes a table of less than 64 grow, too; that such places in larger ones become trees is left out.
     """
     places: dict[int, list[str]] = {}
-    size, capacity = 0, 1 << (capacity - 1).bit_length()
+    capacity = 1 << (capacity - 1).bit_length()
 
     def grown() -> dict[int, list[str]]:
         made: dict[int, list[str]] = {}
@@ -51,10 +51,9 @@ def hash_map(keys: Iterable[str], capacity: int = 16) -> list[str]:
                 made.setdefault(_spread(k) & capacity - 1, []).append(k)
         return made
 
-    for key in keys:
+    for size, key in enumerate(keys, 1):
         place = places.setdefault(_spread(key) & capacity - 1, [])
         place.append(key)
-        size += 1
         if len(place) > _TREE and capacity < _LEAST_FOR_TREES:
             capacity *= 2
             places = grown()
