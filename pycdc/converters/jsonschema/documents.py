@@ -64,10 +64,10 @@ class _Documents:
         self._base = _own_id(whole)
         self._texts = {self._base: whole}
         for name, other in referred.items():
-            self._texts[name] = self._texts[urljoin(self._base, name)] = _load(other)
+            self._texts[name] = self._texts[_joined(self._base, name)] = _load(other)
         self._ids: dict[str, Any] = {}
         for base, document in self._texts.items():
-            self._ids.update((urljoin(base, i), node) for i, node in _with_ids(document))
+            self._ids.update((_joined(base, i), node) for i, node in _with_ids(document))
         self._made: dict[int, Node] = {}
         self.root = self._node(whole, self._base)
 
@@ -115,7 +115,7 @@ class _Documents:
                 yield self._typed(kind, said, base)
 
     def _typed(self, kind: Any, said: dict[str, Any], base: str) -> Node:
-        if kind not in _TYPES:
+        if not isinstance(kind, str) or kind not in _TYPES:
             raise _malformed(f"type {kind!r}")
         if kind == "array":
             items = said.get("items")
@@ -126,14 +126,14 @@ class _Documents:
         return Node(
             kind,
             properties={k: self._node(s, base) for k, s in _a(dict, said.get("properties", {})).items()},
-            required=frozenset(r for r in said["required"]) if isinstance(said.get("required"), list) else frozenset(),
+            required=frozenset(r for r in _a(list, said.get("required", [])) if isinstance(r, str)),
             additional=self._node(additional, base) if isinstance(additional, dict) else None,
         )
 
     def _target(self, ref: Any, base: str) -> Node:
-        address, _, pointer = str(ref).partition("#")
-        document = urljoin(base, address) if address else base
-        found = self._ids.get(urljoin(base, str(ref)))
+        address, _, pointer = _a(str, ref).partition("#")
+        document = _joined(base, address) if address else base
+        found = self._ids.get(_joined(base, ref))
         if found is not None:
             return self._node(found, base)
         for name in (document, address):
@@ -150,6 +150,13 @@ def _load(text: str) -> Any:
         return json.loads(text, parse_float=Decimal)
     except ValueError as error:
         raise _malformed(str(error)) from None
+
+
+def _joined(base: str, address: str) -> str:
+    try:
+        return urljoin(base, address)
+    except ValueError as error:
+        raise _malformed(f"$ref {address}: {error}") from None
 
 
 def _own_id(document: Any) -> str:

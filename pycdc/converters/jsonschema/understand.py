@@ -25,7 +25,10 @@ _SIMPLE: Final = ("string", "number", "integer")
 
 def understand(text: str, referred: Mapping[str, str], settings: JsonSchemaConverterConfig) -> Schema:
     """Connect's schema of a registered one. `referred`: texts by the names that its references use. Raises RecordError."""
-    return _Understanding(settings).schema(parse(text, referred))
+    try:
+        return _Understanding(settings).schema(parse(text, referred))
+    except RecursionError:
+        raise RecordError("a registered JSON Schema is malformed", cause="it is nested too deeply") from None
 
 
 class _Understanding:
@@ -71,7 +74,7 @@ class _Understanding:
         if node.kind in ("integer", "number"):
             if said is None:
                 return Schema(type="int64" if node.integer else "float64")
-            if said in _NUMBERS:
+            if isinstance(said, str) and said in _NUMBERS:
                 return Schema(type=said)
         if node.kind == "string":
             return Schema(type="bytes" if said == "bytes" else "string")
