@@ -47,8 +47,7 @@ class JsonSchemaConverterConfig(RegistryConfig):
         doc="With use.schema.id: refuse a record whose fields that schema does not have.",
     )  # fmt: skip
     indent = Property[bool](
-        "json.indent.output", boolean(), default=False, doc="",
-        ignored="messages are written compact; what reads JSON reads both",
+        "json.indent.output", boolean(), default=False, doc="Write messages over many lines, which takes longer.",
     )  # fmt: skip
     spec_version = Property[str](
         "json.schema.spec.version", one_of("draft_4", "draft_6", "draft_7", "draft_2019_09", "draft_2020_12"), default="draft_7",

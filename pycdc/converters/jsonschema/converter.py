@@ -21,6 +21,7 @@ from pycdc.converters.json_schema import InexactNumberError
 from pycdc.converters.jsonschema.config import JsonSchemaConverterConfig
 from pycdc.converters.jsonschema.declare import declare
 from pycdc.converters.jsonschema.names import is_union
+from pycdc.converters.jsonschema.pretty import pretty
 from pycdc.converters.jsonschema.reading import element_fixer
 from pycdc.converters.jsonschema.understand import understand
 from pycdc.converters.jsonschema.validate import Validate, validator
@@ -83,8 +84,8 @@ class JsonSchemaConverter(RegisteredConverter):
         start = len(out)
         out.append(head(written.id))
         self._values.value(topic, schema, value, out)
-        if self.settings.fail_invalid:
-            self._validate_written(topic, written, value, out[start + 1 :])
+        if self.settings.fail_invalid or self.settings.indent:
+            out[start + 1 :] = [self._looked_at(topic, written, value, out[start + 1 :])]
         return True
 
     def _declare(self, schema: Schema) -> _Declared:
@@ -109,12 +110,15 @@ class JsonSchemaConverter(RegisteredConverter):
                 )  # fmt: skip
         declared.checked.add(written)
 
-    def _validate_written(self, topic: str, written: Written, value: Any, pieces: list[Piece]) -> None:
-        """Raises RecordError, and NeedsValue for a template."""
+    def _looked_at(self, topic: str, written: Written, value: Any, pieces: list[Piece]) -> bytes:
+        """A payload that is needed whole. Raises RecordError where it does not fit, and NeedsValue for a template."""
         leaf = next(leaves(value), None)
         if leaf is not None:
-            raise NeedsValue(leaf.reader.column_name)  # only a row tells whether it fits
-        self._validator(written.text, written.id)(topic, _exact(b"".join(p for p in pieces if isinstance(p, bytes))))
+            raise NeedsValue(leaf.reader.column_name)
+        payload = b"".join(p for p in pieces if isinstance(p, bytes))
+        if self.settings.fail_invalid:
+            self._validator(written.text, written.id)(topic, _exact(payload))
+        return pretty(payload) if self.settings.indent else payload
 
     def _validator(self, text: str, id_: int) -> Validate:
         known = self._validators.get(text)

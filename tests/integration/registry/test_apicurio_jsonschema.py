@@ -60,9 +60,22 @@ async def test_an_incompatible_schema_is_refused_with_the_command_that_allows_it
     call(schema_registry, "PUT", "/config/js2-value", {"compatibility": "BACKWARD"})
     with pytest.raises(RegistryError, match="incompatible") as refused:
         await written(converter(schema_registry), "js2", BAD, {"id": 1, "t": 2})
+    assert refused.value.what.endswith("field t")
     assert f"pycdc registry level js2-value --set NONE --url {schema_registry}" in refused.value.hint
     call(schema_registry, "PUT", "/config/js2-value", {"compatibility": "NONE"})
     assert await written(converter(schema_registry), "js2", BAD, {"id": 1, "t": 2})
+
+
+async def test_a_new_column_is_compatible_where_objects_are_closed(schema_registry):
+    for topic, options, compatible in (("js6", {}, False), ("js7", {"object.additional.properties": "false"}, True)):
+        await written(converter(schema_registry, **options), topic, ONE, ROW)
+        call(schema_registry, "PUT", f"/config/{topic}-value", {"compatibility": "BACKWARD"})
+        if compatible:
+            assert await written(converter(schema_registry, **options), topic, TWO, {**ROW, "more": "x"})
+        else:
+            with pytest.raises(RegistryError, match="incompatible") as refused:
+                await written(converter(schema_registry, **options), topic, TWO, {**ROW, "more": "x"})
+            assert "object.additional.properties=false" in refused.value.hint
 
 
 async def test_references_are_followed_both_ways(schema_registry):

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from pycdc.converters.jsonschema import JsonSchemaConverter, JsonSchemaConverterConfig
 from pycdc.converters.jsonschema.declare import declare
+from pycdc.converters.jsonschema.pretty import pretty
 from pycdc.errors import RecordError
 from pycdc.model.javahash import hash_map, hash_map_copy
 from pycdc.model.schema import DECIMAL, INT32, INT64, OPTIONAL_INT32, OPTIONAL_STRING, STRING, Schema
@@ -375,8 +376,14 @@ def test_the_library_that_validates_is_loaded_only_for_that():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_the_options_that_do_nothing_are_told():
-    raw = {"schema.registry.url": "http://r:1", "json.indent.output": "true", "latest.compatibility.strict": "false"}
-    config = JsonSchemaConverterConfig.parse(raw, [])
-    assert not config.latest_strict
-    assert orjson.loads(declare(ROW, config))["title"] == "s.Row"
+def test_an_indented_message_needs_the_row():
+    leaf = Leaf(0, Reader(int, Form.DIGITS, column_name="id"))
+    with pytest.raises(NeedsValue):
+        written(converter(Memory(), json_indent_output="true"), struct_of([("id", INT32)], name="s.R"), {"id": leaf})
+
+
+@given(JSONS)
+def test_an_indented_message_says_the_same(payload):
+    compact = orjson.dumps(payload)
+    assert orjson.loads(pretty(compact)) == payload
+    assert pretty(compact).count(b"\n") >= compact.count(b'":')

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from pycdc.errors import RegistryError
-from pycdc.registry import RegistryConfig, SchemaRegistry, client
+from pycdc.registry import RegistryConfig, SchemaRegistry, client, faults
 from pycdc.registry.admin import RegistryAdmin
 from pycdc.servers.process import free_port
 
@@ -224,6 +224,24 @@ async def test_refusals_say_what_to_do_and_are_not_repeated(status, body, said):
     assert not error.value.retriable
     for words in said:
         assert words in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("message", "field"),
+    [
+        ("{errorType:'TYPE_CHANGED', description:'A type at path '#/properties/after/oneOf/1/properties/t' is different'}", "after.t"),
+        ("Incompatible artifact: s [JSON], list of diff types: [Subschema type changed at /properties/t]", "t"),
+    ],
+)  # fmt: skip
+def test_the_field_of_a_json_schema_is_named_and_what_lets_columns_be_added(message, field):
+    def said(text):
+        body = json.dumps({"error_code": 409, "message": message}).encode()
+        return faults.refusal(409, body, url="http://r", subject="s", schema=text, act="register a schema")
+
+    assert said('{"type":"object","properties":{}}').what.endswith(f"one: field {field}")
+    assert "object.additional.properties=false" in said('{"type":"object","properties":{}}').hint
+    assert "object.additional.properties" not in said('{"type":"object","additionalProperties":false,"properties":{}}').hint
+    assert "object.additional.properties" not in said(SCHEMA).hint
 
 
 def faults_of(**options):
