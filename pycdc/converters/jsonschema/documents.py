@@ -31,7 +31,7 @@ _TYPES: Final = frozenset(("string", "integer", "number", "boolean", "null", "ar
 
 
 class Node(msgspec.Struct, eq=False):
-    """`kind`: a type of JSON Schema, or enum, oneOf, anyOf, allOf, ref, empty, other (nothing that has a form here).
+    """`kind`: a type of JSON Schema, or enum, const, oneOf, anyOf, allOf, ref, empty, other (nothing that has a form here).
 
     `said`: title, description, default and what is Connect's, where this node is the whole schema.
     """

@@ -34,7 +34,8 @@ def validator(text: str, referred: Mapping[str, str]) -> Validate:
     registry: Registry[Any] = Registry().with_resources(
         [(place, r) for name, r in known.items() for place in {name, urljoin(base, name)}]
     )
-    checks = validator_for(schema, default=Draft7Validator)(schema, registry=registry)
+    draft = validator_for(schema, default=Draft7Validator)
+    checks = draft(schema, registry=registry, format_checker=draft.FORMAT_CHECKER)
 
     def validate(topic: str, payload: Any) -> None:
         try:

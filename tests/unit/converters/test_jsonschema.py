@@ -287,6 +287,18 @@ def test_payloads_are_held_against_references_too():
     assert subject.read_many("t", [message({"a": 3})]) is None, "each is to be looked at"
 
 
+@pytest.mark.parametrize(("rule", "payload"), [
+    ({"type": "string", "format": "ipv4"}, "1.2.3"), ({"type": "string", "pattern": "^a"}, "b"), ({"enum": ["x"]}, "y"), ({"const": 1}, 2),
+    ({"type": ["integer", "null"]}, "z"), ({"oneOf": [{"type": "null"}, {"type": "integer", "minimum": 3}]}, 2),
+    ({"type": "object", "properties": {"p": {"type": "integer"}}, "additionalProperties": False}, {"q": 1}),
+    ({"type": "object", "properties": {"p": {"type": "integer"}}, "required": ["p"]}, {}),
+])  # fmt: skip
+def test_rules_are_held(rule, payload):
+    with pytest.raises(RecordError, match="does not fit its schema") as refused:
+        reading(obj(a=rule), json_fail_invalid_schema="true").read("t", message({"a": payload}))
+    assert refused.value.cause.startswith("$.a")
+
+
 def test_numbers_arrive_exact():
     number = {"title": DECIMAL, "connect.type": "bytes", "connect.parameters": {"scale": "3"}}
     fields = obj(a={"type": "number", **number}, b={"type": "integer"}, c={"type": "string", **number}, d={"type": "number"})
