@@ -11,7 +11,7 @@ from orjson import dumps
 
 from pycdc.model.javatext import decimal_text, double_text, float_text, java_text
 
-__all__ = ["as_jackson", "decimal_text", "double_text", "float_text", "java_text", "quoted", "unscaled_bytes"]
+__all__ = ["as_jackson", "decimal_text", "double_text", "float_text", "java_text", "quoted", "quoted_whole", "unscaled_bytes"]
 
 
 def unscaled_bytes(unscaled: int) -> bytes:
@@ -28,17 +28,27 @@ def quoted(text: str) -> bytes:
     return as_jackson(out) if b"\\u00" in out or not out.isascii() else out
 
 
+def quoted_whole(text: str) -> bytes:
+    """The same where Jackson writes a string, not bytes: no character stands as two surrogates."""
+    out = dumps(text)
+    return _upper(out) if b"\\u00" in out else out
+
+
 def as_jackson(out: bytes) -> bytes:
     """What orjson wrote, with Jackson's escapes."""
     if b"\\u00" in out:
-        # an escaped backslash before u00 is text and stays as it is
-        out = b"\\\\".join(map(_upper_escapes, out.split(b"\\\\")))
+        out = _upper(out)
     if not out.isascii() and _BEYOND_BASIC_PLANE.search(out):
         out = _BEYOND_BASIC_PLANE.sub(_surrogates, out)
     return out
 
 
 _BEYOND_BASIC_PLANE = re.compile(rb"[\xf0-\xf4][\x80-\xbf]{3}")
+
+
+def _upper(out: bytes) -> bytes:
+    # an escaped backslash before u00 is text and stays as it is
+    return b"\\\\".join(map(_upper_escapes, out.split(b"\\\\")))
 
 
 def _upper_escapes(part: bytes) -> bytes:

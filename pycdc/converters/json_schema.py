@@ -1,5 +1,7 @@
 """Schemas as JsonConverter writes them, and what makes values of a payload that JSON has read.
 
+Connect's own form of a schema, in each message; JSON Schema, in a registry, is the JsonSchemaConverter's (jsonschema/).
+
 Source: Kafka's JsonConverter. A payload that does not fit its schema is passed on as it stands where that costs
 nothing; what cannot be read raises TypeError, ValueError or AttributeError, of which the converter makes its error.
 """

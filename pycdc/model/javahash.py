@@ -17,6 +17,8 @@ from pycdc.model.simple_date_format import DATES, milliseconds
 
 _MASK = (1 << 64) - 1
 _SEED = 9001
+#: Keys in one place from which on HashMap makes a tree of it, where the table has so many places.
+_TREE, _LEAST_FOR_TREES = 8, 64
 
 
 def java_hash(schema: Schema | None, value: Any) -> int:
@@ -31,11 +33,45 @@ def map_order(keys: Iterable[str]) -> list[str]:
     while len(listed) >= size * 3 // 4:
         size *= 2
 
-    def place(key: str) -> int:
-        code = _hash(None, key) & 0xFFFFFFFF
-        return (code ^ code >> 16) & size - 1
+    return sorted(listed, key=lambda key: _spread(key) & size - 1)
 
-    return sorted(listed, key=place)
+
+def hash_map(keys: Iterable[str], capacity: int = 16) -> list[str]:
+    """In the order in which a HashMap gives keys that were put in one by one; `capacity` is the one it was made with.
+
+    A place with nine keys makes a table of less than 64 grow, too; that such places in larger ones become trees is left out.
+    """
+    places: dict[int, list[str]] = {}
+    capacity = 1 << (capacity - 1).bit_length()
+
+    def grown() -> dict[int, list[str]]:
+        made: dict[int, list[str]] = {}
+        for _, held in sorted(places.items()):
+            for k in held:
+                made.setdefault(_spread(k) & capacity - 1, []).append(k)
+        return made
+
+    for size, key in enumerate(keys, 1):
+        place = places.setdefault(_spread(key) & capacity - 1, [])
+        place.append(key)
+        if len(place) > _TREE and capacity < _LEAST_FOR_TREES:
+            capacity *= 2
+            places = grown()
+        if size > int(capacity * 0.75):
+            capacity *= 2
+            places = grown()
+    return [key for _, held in sorted(places.items()) for key in held]
+
+
+def hash_map_copy(keys: Iterable[str]) -> list[str]:
+    """In the order of `new HashMap<>(map)` for a map that gives `keys`, in Java 11 and 17 (from 19 on some are smaller)."""
+    listed = list(keys)
+    return hash_map(listed, int(len(listed) / 0.75 + 1))
+
+
+def _spread(key: str) -> int:
+    code = _hash(None, key) & 0xFFFFFFFF
+    return code ^ code >> 16
 
 
 def murmur_hash(schema: Schema | None, value: Any) -> int:

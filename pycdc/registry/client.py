@@ -17,6 +17,7 @@ import asyncio
 import contextlib
 import json
 import time
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
@@ -47,14 +48,21 @@ class Written(NamedTuple):
     text: str
 
 
-class SchemaRegistry:
-    """One converter's view of a registry."""
+#: A schema that another one refers to, as registries have it: `name` in the text, `subject`, `version`.
+Reference = Mapping[str, Any]
 
-    def __init__(self, settings: RegistryConfig) -> None:
+
+class SchemaRegistry:
+    """One converter's view of a registry. `kind`: what its schemas are, AVRO, JSON or PROTOBUF."""
+
+    def __init__(self, settings: RegistryConfig, kind: str = "AVRO") -> None:
         self.settings = settings
+        self.kind = kind
         #: By subject and text.
         self._written: dict[str, dict[str, Written]] = {}
         self._texts: dict[int, str] = {}
+        #: By id: the texts that a schema's text refers to, by the names that it uses.
+        self._referred: dict[int, dict[str, str]] = {}
         self._current = 0
 
     # ---- from memory
@@ -66,6 +74,10 @@ class SchemaRegistry:
     def text(self, id_: int) -> str | None:
         """The schema of an id; None = fetch it first."""
         return self._texts.get(id_)
+
+    def referred(self, id_: int) -> Mapping[str, str]:
+        """The texts that the schema of an id refers to, and those that they refer to, by name. Asked behind `text`."""
+        return self._referred.get(id_, {})
 
     # ---- from the registry
 
@@ -80,11 +92,14 @@ class SchemaRegistry:
                 raise await self._explained(refused, subject, text) from None
             found = Written(_id(answer), text)
         elif s.use_id >= 0:
-            await self.fetch_text(s.use_id, subject)
-            found = await self._look_up(subject, self._texts[s.use_id], normalize=False)
+            references = await self._fetch(s.use_id, subject)
+            found = await self._look_up(subject, self._texts[s.use_id], references, normalize=False)
         elif s.use_latest:
             answer = await self._get(f"{subject_path(subject)}/versions/latest", subject, "find the latest schema")
-            found = await self._look_up(subject, answer["schema"], normalize=False)
+            references = self._checked(answer, "the latest schema", subject)
+            found = await self._look_up(subject, answer["schema"], references, normalize=False)
+            if references:
+                self._keep(found.id, found.text, await self._texts_of(references))
         else:
             found = await self._look_up(subject, text, normalize=s.normalize)
         known = self._written.setdefault(subject, {})
@@ -99,32 +114,72 @@ class SchemaRegistry:
             with contextlib.suppress(RegistryError):
                 level = level_of(await self._get(path, subject, "read the level"))
                 break
+        if self.kind != "AVRO":
+            return refused.told(level, "")
         with contextlib.suppress(RegistryError):
             last = (await self._get(f"{subject_path(subject)}/versions/latest", subject, "find the latest schema"))["schema"]
         return refused.told(level, "; ".join(differences(last, text)[:_SHOWN]))
 
-    async def _look_up(self, subject: str, text: str, *, normalize: bool) -> Written:
+    async def _look_up(self, subject: str, text: str, references: Sequence[Reference] = (), *, normalize: bool) -> Written:
         path = f"{subject_path(subject)}?normalize={_flag(normalize)}&deleted=false"
-        return Written(_id(await self._post(path, subject, text, "look up a schema")), text)
+        return Written(_id(await self._post(path, subject, text, "look up a schema", references)), text)
 
     async def fetch_text(self, id_: int, subject: str) -> None:
         """The schema of an id. `subject` tells a registry with contexts which one is meant. Raises RegistryError."""
+        await self._fetch(id_, subject)
+
+    async def _fetch(self, id_: int, subject: str) -> Sequence[Reference]:
         path = f"/schemas/ids/{id_}?fetchMaxId=false&subject={quote(subject, safe='-._~:')}"
         answer = await self._get(path, subject, f"find schema {id_}")
-        if answer.get("schemaType", "AVRO") != "AVRO" or answer.get("references"):
-            raise RegistryError(
-                f"schema {id_} cannot be used", where=subject,
-                cause="it refers to other schemas" if answer.get("references") else f"it is {answer['schemaType']}, not AVRO",
-                hint="give the topic's messages a converter of their own kind",
-            )  # fmt: skip
+        references = self._checked(answer, f"schema {id_}", subject)
+        self._keep(id_, answer["schema"], await self._texts_of(references))
+        return references
+
+    def _keep(self, id_: int, text: str, referred: dict[str, str]) -> None:
         if len(self._texts) >= max(_FEWEST, self.settings.max_schemas):
             self._texts.clear()
-        self._texts[id_] = answer["schema"]
+            self._referred.clear()
+        self._texts[id_] = text
+        self._referred[id_] = referred
+
+    def _checked(self, answer: dict[str, Any], what: str, subject: str) -> Sequence[Reference]:
+        """The references of a schema that is of our kind. Raises RegistryError for another kind."""
+        kind, references = answer.get("schemaType", "AVRO"), answer.get("references") or ()
+        if kind != self.kind or (references and self.kind == "AVRO"):
+            raise RegistryError(
+                f"{what} cannot be used", where=subject,
+                cause="it refers to other schemas" if kind == self.kind else f"it is {kind}, not {self.kind}",
+                hint="give the topic's messages a converter of their own kind",
+            )  # fmt: skip
+        return references
+
+    async def _texts_of(self, references: Sequence[Reference]) -> dict[str, str]:
+        """The texts referred to, by name, each behind those that it refers to itself."""
+        texts: dict[str, str] = {}
+        asked: set[str] = set()
+
+        async def gather(references: Sequence[Reference]) -> None:
+            for r in references:
+                if r["name"] in asked:
+                    continue
+                asked.add(r["name"])
+                path = f"{subject_path(r['subject'])}/versions/{r['version']}?deleted=true"
+                answer = await self._get(path, r["subject"], f"find {r['name']}, which a schema refers to")
+                await gather(answer.get("references") or ())
+                texts[r["name"]] = answer["schema"]
+
+        await gather(references)
+        return texts
 
     # ---- requests
 
-    async def _post(self, path: str, subject: str, text: str, act: str) -> dict[str, Any]:
-        answer: dict[str, Any] = await self.request("POST", path, subject, act, body_of({"schema": text}), text)
+    async def _post(
+        self, path: str, subject: str, text: str, act: str, references: Sequence[Reference] = ()
+    ) -> dict[str, Any]:
+        request: dict[str, Any] = {} if self.kind == "AVRO" else {"schemaType": self.kind}
+        if references:
+            request["references"] = references
+        answer: dict[str, Any] = await self.request("POST", path, subject, act, body_of({**request, "schema": text}), text)
         return answer
 
     async def _get(self, path: str, subject: str, act: str) -> dict[str, Any]:
@@ -195,7 +250,7 @@ def _flag(value: bool) -> str:
     return "true" if value else "false"
 
 
-def body_of(request: dict[str, str]) -> bytes:
+def body_of(request: dict[str, Any]) -> bytes:
     """As Jackson writes it: what is not ASCII stays as it is."""
     return json.dumps(request, ensure_ascii=False, separators=(",", ":")).encode()
 

@@ -16,6 +16,9 @@ from pycdc.errors import RegistryError
 _LEVEL = re.compile(r"compatibility: '(\w+)'")
 _POINTER = re.compile(r"at (?:path '?)?(/fields/[\w/]+)")
 _PATH = re.compile(r"at path '(/[\w/]+)'")
+#: Into a JSON Schema, Confluent's and Apicurio's.
+_PROPERTY = re.compile(r"at (?:path '#)?(/(?:\w+/)*properties/[^\s'\]]+)")
+_NAMES = re.compile(r"properties/([^/]+)")
 
 _INCOMPATIBLE = "the registry refuses the schema as incompatible with the subject's last one"
 
@@ -65,7 +68,7 @@ def refusal(status: int, body: bytes, *, url: str, subject: str, schema: str | N
         )
     if status == 409:
         hint = (
-            "make the change compatible (a new column nullable or with a default), or lower the subject's level: "
+            f"make the change compatible (a new column nullable or with a default{_closed(schema)}), or lower the subject's level: "
             f"pycdc registry level {shlex.quote(subject)} --set NONE --url {url} (without --set it shows the level)"
         )
         return Incompatible(where=where, cause=cause, hint=hint).told(_level(message), _place(message, schema))
@@ -105,6 +108,9 @@ def _level(message: str) -> str:
 def _place(message: str, schema: str | None) -> str:
     """The names of the fields that the answer points at."""
     pointers = dict.fromkeys(_POINTER.findall(message) + _PATH.findall(message))
+    properties = dict.fromkeys(".".join(_NAMES.findall(p)) for p in _PROPERTY.findall(message))
+    if properties:
+        return f"field {', '.join(properties)}"
     if schema is None or not pointers:
         return ""
     try:
@@ -113,6 +119,12 @@ def _place(message: str, schema: str | None) -> str:
         return ""
     names = dict.fromkeys(name for p in pointers if (name := field_at(whole, p)))
     return f"field {', '.join(names)}" if names else ""
+
+
+def _closed(schema: str | None) -> str:
+    """What makes a new column compatible where a JSON Schema lets objects have any property, which it then may be already."""
+    is_open = schema is not None and '"type":"object"' in schema and '"additionalProperties":false' not in schema
+    return ", from schemas with object.additional.properties=false on" if is_open else ""
 
 
 def field_at(schema: Any, pointer: str) -> str:

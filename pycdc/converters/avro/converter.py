@@ -1,17 +1,13 @@
-"""AvroConverter: the wire format, and the schemas that are kept in a registry.
+"""AvroConverter: messages of Avro, whose schemas are kept in a registry (converters.registered).
 
-A message is 0x00, the schema's id in four bytes, and the value. The id is fetched before the walk: `write`
-asks the registry's memory, and where it has no answer yet raises NotReady, whose `fetch` asks the registry
-itself; the caller awaits that and calls `write` again. So there is one request per schema, none per row, and
-nothing here waits. `read` does the same for the schema of an id.
-Source: Confluent's documentation, "Wire format"; the behaviour of AvroConverter 7.0 in the captures.
+Source: the behaviour of AvroConverter 7.0 in the captures.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import repeat
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
@@ -22,26 +18,15 @@ from pycdc.converters.avro.declare import declare
 from pycdc.converters.avro.places import Place, place
 from pycdc.converters.avro.types import AvroType, parse, text_of
 from pycdc.converters.avro.understand import Understood, understand
-from pycdc.errors import RecordError
+from pycdc.converters.registered import HEAD, RegisteredConverter, Schemas, has_value, head, not_as_said
 from pycdc.model.change import Rows
 from pycdc.model.envelope import AFTER
 from pycdc.model.schema import Schema
-from pycdc.model.template import Leaf, NeedsValue
-from pycdc.plugins.contracts import NotReady, Piece
-from pycdc.registry import SchemaRegistry, Written
+from pycdc.plugins.contracts import Piece
+from pycdc.registry import Written
 
-_MAGIC = b"\x00"
 #: Schemas whose declared types are kept at least, by identity: relations come and go.
 _FEWEST = 64
-
-
-class Schemas(Protocol):
-    """What the converter needs of a registry; see pycdc.registry.SchemaRegistry."""
-
-    def written(self, subject: str, text: str) -> Written | None: ...
-    def text(self, id_: int) -> str | None: ...
-    async def fetch_written(self, subject: str, text: str) -> None: ...
-    async def fetch_text(self, id_: int, subject: str) -> None: ...
 
 
 class _Declared(msgspec.Struct, eq=False):
@@ -54,16 +39,17 @@ class _Declared(msgspec.Struct, eq=False):
     places: dict[Written, tuple[bytes, Place]]
 
 
-class AvroConverter:
+class AvroConverter(RegisteredConverter):
     """Avro in, Avro out."""
 
     config = AvroConverterConfig
+    kind = "AVRO"
+    format = "Avro"
 
     def __init__(self, settings: ConfigDef, *, is_key: bool, schemas: Schemas | None = None) -> None:
         assert isinstance(settings, AvroConverterConfig)
+        super().__init__(settings, is_key=is_key, schemas=schemas)
         self.settings = settings
-        self.is_key = is_key
-        self._schemas: Schemas = schemas or SchemaRegistry(settings)
         self._limit = max(_FEWEST, settings.cache_size)
         self._declared: dict[int, _Declared] = {}
         self._understood: dict[int, Understood] = {}
@@ -72,17 +58,13 @@ class AvroConverter:
 
     def write(self, topic: str, schema: Schema | None, value: Any, out: list[Piece]) -> bool:
         """See plugins.contracts.Converter. A null is a null message, whatever its schema. Raises NotReady."""
-        if type(value) is Leaf and (schema is None or schema.optional):
-            raise NeedsValue(value.reader.column_name)  # a null column is a null message, which no cell can be
-        if value is None:
-            if schema is None or schema.optional:
-                return False
-            raise RecordError("a required value is null", where=topic, cause=f"schema {schema.name or schema.type}")
-        if schema is None:
-            raise RecordError("Avro needs a schema", where=topic, cause="the record's value has none")
+        if not has_value(topic, schema, value, format_="Avro"):
+            return False
+        assert schema is not None
         declared = self._declare(schema)
-        head, body = self._place(declared, self._ready(topic, declared))
-        out.append(head)
+        name = declared.type.full_name if declared.type.kind == "record" else None
+        start, body = self._place(declared, self._ready(topic, name, declared.text))
+        out.append(start)
         body.write(value, out)
         return True
 
@@ -95,22 +77,6 @@ class AvroConverter:
             known = self._declared[id(schema)] = _Declared(schema, made, text_of(made), {})
         return known
 
-    def _ready(self, topic: str, declared: _Declared) -> Written:
-        """Id and schema to write with. Raises NotReady on first use."""
-        name = declared.type.full_name if declared.type.kind == "record" else None
-        subject = self.settings.subject(topic, name, is_key=self.is_key)
-        if subject is None:
-            side = "key" if self.is_key else "value"
-            raise RecordError(
-                f"the {side} is no record, so that it has no name for a subject", where=topic,
-                hint=f"set {side}.converter.{side}.subject.name.strategy to "
-                "io.confluent.kafka.serializers.subject.TopicNameStrategy",
-            )  # fmt: skip
-        found = self._schemas.written(subject, declared.text)
-        if found is None:
-            raise NotReady(f"a schema id of {subject}", _fetch(self._schemas.fetch_written, subject, declared.text))
-        return found
-
     def _place(self, declared: _Declared, written: Written) -> tuple[bytes, Place]:
         known = declared.places.get(written)
         if known is None:
@@ -118,7 +84,7 @@ class AvroConverter:
             body = place(declared.schema, t, self.settings)
             if t.kind == "bytes" and body.encode is not None:
                 body.encode = _unprefixed(body.encode)
-            known = declared.places[written] = (_MAGIC + written.id.to_bytes(4, "big"), body)
+            known = declared.places[written] = (head(written.id), body)
         return known
 
     # ---- reading
@@ -127,20 +93,12 @@ class AvroConverter:
         """See plugins.contracts.Converter. Raises RecordError, and NotReady for an id that was not seen yet."""
         if data is None:
             return None, None
-        if len(data) < 5 or data[0] != 0:
-            raise RecordError(
-                "a message is not Avro with a schema id", where=topic,
-                cause="it does not begin with 0x00 and four bytes",
-                hint=f"was it written by another converter? Set {'key' if self.is_key else 'value'}.converter to that one",
-            )  # fmt: skip
-        id_ = int.from_bytes(data[1:5], "big")
+        id_ = self._id(topic, data)
         understood = self._understood.get(id_) or self._understand(topic, id_)
         try:
-            return understood.schema, understood.read(data[5:])
+            return understood.schema, understood.read(data[HEAD:])
         except Exception as error:  # bytes from outside: the decoder raises a dozen kinds
-            raise RecordError(
-                "a message is not what its schema says", where=topic, cause=f"schema {id_}: {type(error).__name__}: {error}"
-            ) from None
+            raise not_as_said(topic, id_, error) from None
 
     # ---- reading many: plugins.contracts.RowReader
 
@@ -170,25 +128,18 @@ class AvroConverter:
 
     def _common(self, topic: str, data: Sequence[bytes]) -> Understood | None:
         """What all are written with; None when that is not one schema."""
-        head = data[0][:5]
-        if len(head) < 5 or head[0] != 0 or not all(map(bytes.startswith, data, repeat(head))):
+        start = data[0][:HEAD]
+        if len(start) < HEAD or start[0] != 0 or not all(map(bytes.startswith, data, repeat(start))):
             return None
-        id_ = int.from_bytes(head[1:], "big")
+        id_ = int.from_bytes(start[1:], "big")
         return self._understood.get(id_) or self._understand(topic, id_)
 
     def _understand(self, topic: str, id_: int) -> Understood:
-        text = self._schemas.text(id_)
-        if text is None:
-            subject = self.settings.subject(topic, None, is_key=self.is_key) or ""
-            raise NotReady(f"schema {id_}", _fetch(self._schemas.fetch_text, id_, subject))
+        text = self._text(topic, id_)
         if len(self._understood) >= self._limit:
             self._understood.clear()
         made = self._understood[id_] = understand(text, self.settings)
         return made
-
-
-def _fetch(ask: Callable[..., Any], *arguments: Any) -> Callable[[], Any]:
-    return lambda: ask(*arguments)
 
 
 def _unprefixed(encode: Callable[[Any], bytes]) -> Callable[[Any], bytes]:

@@ -20,6 +20,9 @@ class Memory:
     def text(self, id_):
         return self.texts.get(id_)
 
+    def referred(self, id_):
+        return {}
+
     async def fetch_written(self, subject, text):
         self.know(subject, text)
 

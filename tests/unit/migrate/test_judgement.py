@@ -34,6 +34,10 @@ WORKER = {
     "key.converter.schemas.enable": "false", "plugin.path": "/plugins", "scheduled.rebalance.max.delay.ms": "0", "rest.port": "8083",
 }  # fmt: skip
 JSON = {"key.converter": "org.apache.kafka.connect.json.JsonConverter", "value.converter": "org.apache.kafka.connect.json.JsonConverter"}
+REGISTERED = {
+    "value.converter": "io.confluent.connect.json.JsonSchemaConverter", "value.converter.schema.registry.url": "http://registry:8081",
+    "value.converter.object.additional.properties": "false",
+}  # fmt: skip
 UNWRAP = {
     "transforms": "unwrap,route", "transforms.unwrap.type": "io.debezium.transforms.ExtractNewRecordState",
     "transforms.route.type": "org.apache.kafka.connect.transforms.RegexRouter", "transforms.route.regex": ".*", "transforms.route.replacement": "x",
@@ -50,7 +54,7 @@ def judged(config, kind="source", worker=WORKER, version=""):
 @pytest.mark.parametrize(
     ("config", "kind"),
     [
-        (PG, "source"), (PG | UNWRAP, "source"), (PG | JSON, "source"), (JDBC, "sink"), (CONFLUENT, "sink"), (JDBC | UNWRAP, "sink"),
+        (PG, "source"), (PG | UNWRAP, "source"), (PG | JSON, "source"), (PG | REGISTERED, "source"), (JDBC | REGISTERED, "sink"), (JDBC, "sink"), (CONFLUENT, "sink"), (JDBC | UNWRAP, "sink"),
         (PG | {"producer.override.compression.type": "lz4", "errors.tolerance": "none", "heartbeat.interval.ms": "1000"}, "source"),
         (PG | {"topic.creation.default.replication.factor": "1", "topic.creation.default.partitions": "3"}, "source"),
         (JDBC | {"errors.tolerance": "all", "errors.deadletterqueue.topic.name": "dead", "consumer.override.max.poll.records": "500"}, "sink"),

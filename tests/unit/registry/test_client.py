@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from pycdc.errors import RegistryError
-from pycdc.registry import RegistryConfig, SchemaRegistry, client
+from pycdc.registry import RegistryConfig, SchemaRegistry, client, faults
 from pycdc.registry.admin import RegistryAdmin
 from pycdc.servers.process import free_port
 
@@ -237,6 +237,24 @@ async def test_a_refusal_names_the_level_and_the_fields_though_the_registry_does
             await registry(url).fetch_written("s", SCHEMA)
     assert error.value.what.endswith("field a was int, is string; field old is gone and had no default (level FULL)")
     assert server.paths[1:] == ["GET /config/s", "GET /config", "GET /subjects/s/versions/latest"]
+
+
+@pytest.mark.parametrize(
+    ("message", "field"),
+    [
+        ("{errorType:'TYPE_CHANGED', description:'A type at path '#/properties/after/oneOf/1/properties/t' is different'}", "after.t"),
+        ("Incompatible artifact: s [JSON], list of diff types: [Subschema type changed at /properties/t]", "t"),
+    ],
+)  # fmt: skip
+def test_the_field_of_a_json_schema_is_named_and_what_lets_columns_be_added(message, field):
+    def said(text):
+        body = json.dumps({"error_code": 409, "message": message}).encode()
+        return faults.refusal(409, body, url="http://r", subject="s", schema=text, act="register a schema")
+
+    assert said('{"type":"object","properties":{}}').what.endswith(f"one: field {field}")
+    assert "object.additional.properties=false" in said('{"type":"object","properties":{}}').hint
+    assert "object.additional.properties" not in said('{"type":"object","additionalProperties":false,"properties":{}}').hint
+    assert "object.additional.properties" not in said(SCHEMA).hint
 
 
 def faults_of(**options):

@@ -53,6 +53,15 @@ def test_avro_is_a_converter_that_tells_its_registrys_keys() -> None:
     assert keys["basic.auth.user.info"]["type"] == "PASSWORD"
 
 
+def test_json_with_a_registry_is_another_converter_than_json() -> None:
+    name = "io.confluent.connect.json.JsonSchemaConverter"
+    assert (name, "converter") in {(p["class"], p["type"]) for p in plugins.listed(connectors_only=False)}
+    keys = {key["name"]: key for key in plugins.definition(name)}
+    assert keys["schema.registry.url"]["required"]
+    assert {"object.additional.properties", "json.fail.invalid.schema", "decimal.format", "use.latest.version"} <= keys.keys()
+    assert "schemas.enable" not in keys
+
+
 def answer(step: Step) -> tuple[int, object]:
     name = step.path.split("/")[2]
     try:
