@@ -14,10 +14,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pycdc.config.definition import Property, boolean, integer, one_of, parsed, password, text, words
 from pycdc.errors import Fault
 from pycdc.model.javaregex import NameFilter, split_list
-from pycdc.postgres.jdbc_url import Address, connection_of, jdbc_url
-from pycdc.postgres.session import ConnectionSettings
 from pycdc.sources.jdbc.mappings import ColumnMappings
 from pycdc.sources.jdbc.moot import MootProperties
+from pycdc.sources.jdbc.urls import FORMS, DatabaseUrl, database_url
 
 BULK, INCREMENTING, TIMESTAMP, BOTH = "bulk", "incrementing", "timestamp", "timestamp+incrementing"
 #: What `connection.` begins besides the driver's own parameters.
@@ -53,7 +52,7 @@ class JdbcSourceConfig(MootProperties):
     prefixes = ("connection.", "jdbc.credentials.provider.", "tables")
 
     # ---- connection
-    url = Property[Address]("connection.url", parsed("STRING", jdbc_url, "jdbc:postgresql://..."), required=True, importance="HIGH", doc="Database to read.")
+    url = Property[DatabaseUrl]("connection.url", parsed("STRING", database_url, FORMS), required=True, importance="HIGH", doc="Database to read.")
     user = Property[str | None]("connection.user", text(), importance="HIGH", doc="Role.")
     login_password = Property[str | None]("connection.password", password(), importance="HIGH", doc="The role's password.")
     attempts = Property[int]("connection.attempts", integer(1), default=3, importance="LOW", doc="Tries of the first connection; a lost one is always made again.")
@@ -154,12 +153,10 @@ class JdbcSourceConfig(MootProperties):
     def stamps(self) -> bool:
         return self.mode in (TIMESTAMP, BOTH)
 
-    def connection(self, application: str) -> ConnectionSettings:
-        """`connection.*` beyond the known keys are the driver's parameters, as those of the URL."""
-        driver = {k: v for k, v in self.with_prefix("connection.").items() if k not in _OURS}
-        url = Address(self.url.host, self.url.port, self.url.dbname, {**driver, **self.url.parameters})
-        # a policy hides rows from the role that reads, as it does from the original
-        return connection_of(url, self.user, self.login_password, application, options={"row_security": "on"})
+    @property
+    def driver(self) -> dict[str, str]:
+        """Parameters of the driver: `connection.*` beyond the known keys mean the same as those of the URL, which come first."""
+        return {k: v for k, v in self.with_prefix("connection.").items() if k not in _OURS}
 
     def check(self, faults: list[Fault]) -> None:
         def together(one: Property[Any], other: Property[Any]) -> None:
@@ -186,6 +183,8 @@ class JdbcSourceConfig(MootProperties):
             faults.append(Fault(p.timestamp_columns.name, f"is required by mode={self.mode}"))
 
     def warnings(self) -> Iterator[str]:
+        from pycdc.sources.jdbc.dialects import dialect_of  # what it loads depends on the URL
+
         p = type(self)
         if self.precision_mapping:
             yield f"{p.precision_mapping.name} is the old form of {p.numeric_mapping.name}=precision_only"
@@ -193,3 +192,4 @@ class JdbcSourceConfig(MootProperties):
             yield f"{p.lookback_ids.name}=0: rows that are committed behind others of greater numbers are lost"
         if self.custom_query and self.mode != BULK:
             yield "with a query rows that are committed late cannot be found again; name the table instead where you can"
+        yield from dialect_of(self.url).warnings(self)

@@ -1,0 +1,171 @@
+"""jdbc:mysql and jdbc:mariadb URLs, as the JDBC connectors' configurations have them, and the connections that they mean.
+
+Source: "Connection URL Syntax" and "Configuration Properties" of MySQL Connector/J 9; "About MariaDB Connector/J" 3.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+from urllib.parse import parse_qsl, unquote
+
+import msgspec
+
+from pycdc.mysql.session import ConnectionSettings, Tls, is_plain_name, quote_literal
+
+#: Parameters that are read, in lower case, as both drivers take them.
+_READ: Final = frozenset((
+    "user", "password", "sslmode", "usessl", "requiressl", "verifyservercertificate", "trustservercertificate", "serversslcert",
+    "trustcertificatekeystoreurl", "clientcertificatekeystoreurl", "clientcertificatekeystorepassword", "keystore", "keystorepassword",
+    "connecttimeout", "sockettimeout", "servertimezone", "connectiontimezone", "timezone", "forceconnectiontimezonetosession", "sessionvariables",
+    "tinyint1isbit", "transformedbitisboolean", "yearisdatetype", "zerodatetimebehavior", "nulldatabasemeanscurrent", "nullcatalogmeanscurrent",
+))  # fmt: skip
+#: Parameters that ask for what is so anyway, or tune Java.
+_NEEDLESS: Final = frozenset((
+    "allowpublickeyretrieval", "useunicode", "characterencoding", "connectioncollation", "usecursorfetch", "defaultfetchsize", "autoreconnect",
+    "autoreconnectforpools", "maxreconnects", "failoverreadonly", "rewritebatchedstatements", "useserverprepstmts", "cacheprepstmts", "prepstmtcachesize",
+    "prepstmtcachesqllimit", "tcpkeepalive", "tcpnodelay", "uselegacydatetimecode", "usejdbccomplianttimezoneshift", "useinformationschema",
+    "nettimeoutforstreamingresults", "cacheserverconfiguration", "elidesetautocommits", "maintaintimestats", "uselocalsessionstate",
+    "cacheresultsetmetadata", "usecompression", "profilesql", "logger", "useaffectedrows", "permitmysqlscheme", "maxallowedpacket",
+))  # fmt: skip
+_PEM: Final = (".pem", ".crt", ".cer", ".key")
+#: sslMode of either driver -> ours.
+_MODES: Final = {
+    "disabled": "disabled", "disable": "disabled", "preferred": "preferred", "required": "required", "trust": "required",
+    "verify_ca": "verify-ca", "verify-ca": "verify-ca", "verify_identity": "verify-full", "verify-full": "verify-full",
+}  # fmt: skip
+
+
+class Host(NamedTuple):
+    name: str
+    port: int
+
+
+class Address(msgspec.Struct, frozen=True):
+    """A URL, taken apart. Parameters by their name in lower case; `mariadb`: of that driver, whose defaults differ."""
+
+    hosts: tuple[Host, ...]
+    database: str
+    parameters: dict[str, str]
+    mariadb: bool = False
+    #: As they are written in the URL.
+    unknown: tuple[str, ...] = ()
+
+    def flag(self, name: str, *, default: bool) -> bool:
+        value = self.parameters.get(name.lower())
+        return default if value is None else value.strip().lower() in ("true", "yes", "1", "")
+
+
+def jdbc_url(value: str) -> Address:
+    """Raises ValueError."""
+    found = re.fullmatch(r"jdbc:(mysql|mariadb)(:[\w:]+)?://(.*)", value.strip(), re.DOTALL)
+    if found is None or (found[2] and not re.fullmatch(r":(failover|sequential|loadbalance|replication)", found[2])):
+        raise ValueError("must be jdbc:mysql://HOST:PORT/DATABASE or jdbc:mariadb://HOST:PORT/DATABASE")
+    place, _, query = found[3].partition("?")
+    login, at, rest = place.rpartition("@")
+    hosts, slash, database = rest.partition("/")
+    if not slash:
+        raise ValueError("names no database: jdbc:mysql://HOST:PORT/DATABASE")
+    if "(" in hosts:
+        raise ValueError("lists hosts in parentheses: write HOST:PORT,HOST:PORT")
+    given = parse_qsl(query, keep_blank_values=True)
+    parameters = {k.lower(): v for k, v in given}
+    if at:
+        user, _, password = login.partition(":")
+        parameters = {"user": unquote(user), **({"password": unquote(password)} if password else {}), **parameters}
+    mode = parameters.get("sslmode")
+    if mode is not None and mode.lower() not in _MODES:
+        raise ValueError("sslMode must be DISABLED, PREFERRED, REQUIRED, VERIFY_CA or VERIFY_IDENTITY")
+    return Address(
+        tuple(_host(h) for h in (hosts or "localhost").split(",")), unquote(database), parameters, found[1] == "mariadb",
+        tuple(k for k, _ in given if k.lower() not in _READ | _NEEDLESS),
+    )  # fmt: skip
+
+
+def _host(text: str) -> Host:
+    name, colon, port = text.strip().rpartition(":") if re.search(r":\d+$", text.strip()) else (text.strip(), "", "3306")
+    return Host(name.strip("[]") or "localhost", int(port))
+
+
+def with_parameters(url: Address, more: Mapping[str, str]) -> Address:
+    """Those of the URL come first."""
+    return Address(
+        url.hosts, url.database, {**{k.lower(): v for k, v in more.items()}, **url.parameters}, url.mariadb,
+        (*url.unknown, *(k for k in more if k.lower() not in _READ | _NEEDLESS)),
+    )  # fmt: skip
+
+
+def connections_of(url: Address, user: str | None, password: str | None, application: str) -> list[ConnectionSettings]:
+    """What it says of the connection, for each host in the order in which they are tried."""
+    p = url.parameters
+    variables = list(_variables(p.get("sessionvariables", "")))
+    if url.flag("forceConnectionTimeZoneToSession", default=False) and (zone := zone_of(url)):
+        variables.append(("time_zone", zone))
+    connect, read = _seconds(p.get("connecttimeout")), _seconds(p.get("sockettimeout"))
+    return [
+        ConnectionSettings(
+            host=host.name, port=host.port, user=user or p.get("user", ""), password=password or p.get("password"), database=url.database, tls=_tls(url),
+            connect_timeout=connect or 10, read_timeout=read, program=application, variables=tuple(variables),
+        )
+        for host in url.hosts
+    ]  # fmt: skip
+
+
+def zone_of(url: Address) -> str | None:
+    """The session's zone, as SQL."""
+    zone = next((url.parameters[k] for k in ("connectiontimezone", "servertimezone", "timezone") if url.parameters.get(k)), "")
+    if zone.upper() in ("", "LOCAL", "SERVER", "AUTO", "DISABLE"):
+        return None
+    return quote_literal("+00:00" if zone.upper() in ("UTC", "GMT", "Z") else zone)
+
+
+def _seconds(milliseconds: str | None) -> int | None:
+    """At least one; 0 and what is no number: no limit."""
+    if milliseconds is None or not milliseconds.strip().isdigit() or not int(milliseconds):
+        return None
+    return max(1, int(milliseconds) // 1000)
+
+
+def _variables(text: str) -> list[tuple[str, str]]:
+    """sessionVariables: `name=value`, separated by commas or semicolons outside of quotes and parentheses."""
+    parts = re.findall(r"((?:'(?:[^'\\]|\\.|'')*'|\"(?:[^\"\\]|\\.)*\"|\([^()]*\)|[^,;'\"()])+)", text)
+    found = []
+    for part in parts:
+        name, equals, value = part.partition("=")
+        name = re.sub(r"^(@@session\.|@@|session )", "", name.strip(), flags=re.IGNORECASE)
+        if equals and is_plain_name(name) and value.strip():
+            found.append((name, value.strip()))
+    return found
+
+
+def _pem(path: str | None) -> str | None:
+    """A file of a parameter that names a keystore of Java's, if it is PEM."""
+    if path is None:
+        return None
+    path = path.removeprefix("file://").removeprefix("file:")
+    return path if path.lower().endswith(_PEM) else None
+
+
+def _tls(url: Address) -> Tls:
+    p = url.parameters
+    mode = _MODES.get(p.get("sslmode", "").lower())
+    if mode is None:
+        # the names of older releases
+        if "usessl" not in p:
+            mode = "preferred"
+        elif not url.flag("useSSL", default=True):
+            mode = "disabled"
+        elif url.flag("verifyServerCertificate", default=False):
+            mode = "verify-ca"
+        else:
+            mode = "required" if url.flag("requireSSL", default=False) else "preferred"
+    authority = _pem(p.get("serversslcert")) or _pem(p.get("trustcertificatekeystoreurl"))
+    own = _pem(p.get("clientcertificatekeystoreurl")) or _pem(p.get("keystore"))
+    return Tls(mode, authority, own, None, p.get("clientcertificatekeystorepassword") or p.get("keystorepassword"))
+
+
+def java_stores(url: Address) -> list[str]:
+    """Parameters that name files of Java's, which cannot be read here."""
+    names = ("serverSslCert", "trustCertificateKeyStoreUrl", "clientCertificateKeyStoreUrl", "keyStore")
+    return [n for n in names if url.parameters.get(n.lower()) and _pem(url.parameters[n.lower()]) is None]
