@@ -84,7 +84,8 @@ def jdbc_url(value: str) -> Address:
 
 
 def _host(text: str) -> Host:
-    name, colon, port = text.strip().rpartition(":") if re.search(r":\d+$", text.strip()) else (text.strip(), "", "3306")
+    text = text.strip()
+    name, _, port = text.rpartition(":") if re.search(r":\d+$", text) else (text, ":", "3306")
     return Host(name.strip("[]") or "localhost", int(port))
 
 

@@ -6,7 +6,7 @@ connection. Both raise PycdcError only; `TableGone` is told apart, because a tab
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
