@@ -29,7 +29,7 @@ install: $(STAMP)
 
 # What tests need besides Python: named in one line each when it is missing.
 servers: $(STAMP)
-	@$(PY) -m pycdc.servers --debezium --registry
+	@$(PY) -m pycdc.servers --debezium --registry --mariadb
 
 lint: $(STAMP)
 	$(VENV)/bin/ruff check .

@@ -11,7 +11,6 @@ import contextlib
 import re
 import ssl
 from collections.abc import AsyncGenerator, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, Self, TypeVar
 
 import msgspec
@@ -19,6 +18,7 @@ import msgspec
 from pycdc.errors import PycdcError
 from pycdc.mysql import wire
 from pycdc.mysql.diagnosis import translate
+from pycdc.mysql.thread import Thread
 from pycdc.mysql.wire import Field, Result, Row
 
 T = TypeVar("T")
@@ -27,6 +27,8 @@ T = TypeVar("T")
 _BATCH_BYTES: Final = 1 << 20
 #: Seconds that the server waits for a reader whose own target is slow, before it takes the connection for dead (60 by itself).
 _PATIENCE: Final = 86_400
+#: Seconds that a session may do nothing between two statements; the most that every platform takes.
+_IDLE: Final = 2_147_483
 
 
 class Tls(msgspec.Struct, frozen=True):
@@ -68,18 +70,19 @@ class Session:
 
     def __init__(self, settings: ConnectionSettings) -> None:
         self.settings = settings
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="mysql")
+        self._thread = Thread("mysql")
         self._connection: Any = None
         self.closed = False
 
     @classmethod
     async def connect(cls, settings: ConnectionSettings) -> Self:
         """Raises PycdcError."""
+        wire.driver()  # says so when there is none, before a thread is made
         session = cls(settings)
         try:
             await session._call(session._open, "cannot connect to MySQL")
-            # a user's limits are meant for queries that people wait for
-            await session.execute(f"SET SESSION net_write_timeout = {_PATIENCE}")
+            # a server's limits are meant for clients that people wait for
+            await session.execute(f"SET SESSION net_write_timeout = {_PATIENCE}, wait_timeout = {_IDLE}")
             for name, value in settings.variables:
                 await session.execute(f"SET SESSION {name} = {value}")
         except BaseException:
@@ -100,7 +103,7 @@ class Session:
         if self.closed:
             raise translate(wire.driver().err.InterfaceError(0, "the connection is closed"), what, where=self.settings.where, user=self.settings.user)
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, act)
+            return await self._thread.call(act)
         except asyncio.CancelledError:
             self._cut()
             raise
@@ -117,8 +120,7 @@ class Session:
         """Never raises."""
         if not self.closed:
             self._cut()
-        self._thread.submit(self._end)
-        self._thread.shutdown(wait=False)
+        self._thread.end(self._end)
 
     def _end(self) -> None:
         if self._connection is not None:

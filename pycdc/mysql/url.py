@@ -101,7 +101,7 @@ def connections_of(url: Address, user: str | None, password: str | None, applica
     """What it says of the connection, for each host in the order in which they are tried."""
     p = url.parameters
     variables = list(_variables(p.get("sessionvariables", "")))
-    if url.flag("forceConnectionTimeZoneToSession", default=False) and (zone := zone_of(url)):
+    if _forces_zone(url) and (zone := zone_of(url)):
         variables.append(("time_zone", zone))
     connect, read = _seconds(p.get("connecttimeout")), _seconds(p.get("sockettimeout"))
     return [
@@ -111,6 +111,18 @@ def connections_of(url: Address, user: str | None, password: str | None, applica
         )
         for host in url.hosts
     ]  # fmt: skip
+
+
+def moot_zones(url: Address) -> list[str]:
+    """Parameters that tell a zone which does not become the session's: the drivers convert by it only where nobody asks for another."""
+    if _forces_zone(url):
+        return []
+    return [n for n in ("connectionTimeZone", "serverTimezone", "timezone") if zone_of(url) and url.parameters.get(n.lower())]
+
+
+def _forces_zone(url: Address) -> bool:
+    """MariaDB's `timezone` always became the session's."""
+    return url.flag("forceConnectionTimeZoneToSession", default=False) or (url.mariadb and "timezone" in url.parameters)
 
 
 def zone_of(url: Address) -> str | None:

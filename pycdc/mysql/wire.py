@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
-from pycdc.errors import ProtocolError
+from pycdc.errors import ProtocolError, PycdcError
 
 Row = list[bytes | None]
 
@@ -42,9 +42,11 @@ class Field(msgspec.Struct, frozen=True):
 
 
 def driver() -> Any:
-    """The module pymysql, loaded when it is needed first."""
-    import pymysql
-
+    """The module pymysql, loaded when it is needed first. Raises PycdcError."""
+    try:
+        import pymysql
+    except ImportError as error:
+        raise PycdcError("the driver of MySQL is not installed", cause=str(error), hint="pip install pymysql") from None
     return pymysql
 
 
@@ -95,7 +97,7 @@ class Result:
         """The payload of the next one."""
         connection = self._connection
         source = connection._rfile
-        payload = b""
+        payload: bytes = b""
         try:
             while True:
                 header = source.read(4)

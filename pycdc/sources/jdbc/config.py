@@ -192,4 +192,4 @@ class JdbcSourceConfig(MootProperties):
             yield f"{p.lookback_ids.name}=0: rows that are committed behind others of greater numbers are lost"
         if self.custom_query and self.mode != BULK:
             yield "with a query rows that are committed late cannot be found again; name the table instead where you can"
-        yield from dialect_of(self.url).warnings(self)
+        yield from dialect_of(self).warnings(self)

@@ -91,7 +91,7 @@ def _guard(plan: Plan) -> str:
 
 async def _look(settings: JdbcSourceConfig) -> _Looked:
     """Raises PycdcError when the database cannot be asked."""
-    dialect, told = dialect_of(settings.url), _Looked()
+    dialect, told = dialect_of(settings), _Looked()
     session = await dialect.connect(settings, "pycdc validate")
     try:
         await session.limit(_WAIT_MS)

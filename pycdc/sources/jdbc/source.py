@@ -45,7 +45,7 @@ class JdbcSource:
         self._batches: AsyncGenerator[Batch, None] | None = None
         self._context: SourceContext
         self._progress = Progress()
-        self._dialect = dialect_of(settings.url)
+        self._dialect = dialect_of(settings)
         self._application = "pycdc"
         self._sql: Session | None = None
         self._readers: dict[TableId | str, TableReader] = {}
@@ -78,7 +78,7 @@ class JdbcSource:
         assert isinstance(settings, JdbcSourceConfig)
         if settings.custom_query:
             return [{"tables": "", "tables.fetched": "true"}]
-        dialect = dialect_of(settings.url)
+        dialect = dialect_of(settings)
         session = await dialect.connect(settings, "pycdc")
         try:
             tables = chosen(await session.tables(settings), settings, dialect.quote)

@@ -1,0 +1,118 @@
+"""Who is at work and since when: statements that run, and transactions of InnoDB, which may still write older timestamps.
+
+Statements are looked at before transactions: one that ends between the two has left either its transaction, or its rows for the
+snapshot. INNODB_TRX is a copy that the server makes at most every 0.1 s and never while others read theirs more often, so
+the look finds itself in it, by a word in its own statement.
+
+Source: MySQL Reference Manual, "InnoDB INFORMATION_SCHEMA Transaction and Locking Information", "Persistence and Consistency of
+InnoDB Transaction and Locking Information"; "The INFORMATION_SCHEMA PROCESSLIST Table".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from pycdc.mysql.diagnosis import NoRight
+from pycdc.mysql.session import Session
+from pycdc.sources.jdbc.clock import Now
+from pycdc.sources.jdbc.dialect import Row
+from pycdc.sources.jdbc.times import WallClock, wall_us
+
+_SECOND: Final = 1_000_000
+#: Seconds that the server's copy lives, and a little.
+_COPY: Final = 0.11
+#: So often a look is tried that finds no fresh copy.
+_TRIES: Final = 10
+#: Commands of threads that run no client's statement.
+_IDLE: Final = "'Sleep', 'Daemon', 'Binlog Dump', 'Binlog Dump GTID', 'Connect', 'Slave_SQL', 'Slave_IO', 'Slave_worker'"
+
+
+class Clock:
+    """Of one session. `wall`: the zone that its clock is taken for; None: it is set to UTC."""
+
+    def __init__(self, session: Session, wall: WallClock | None) -> None:
+        self._session = session
+        self._wall = wall
+        self._words = itertools.count(1)
+        self._now: Now | None = None
+        self._looked_at = float("-inf")
+        #: The moment of the last look that knew who was at work.
+        self._knew_us = 0
+
+    async def now(self) -> Now:
+        """Raises PycdcError. One that is as old as the server's copy is given again: it is true for whoever reads later."""
+        if self._now is None or time.monotonic() - self._looked_at > _COPY:
+            self._looked_at = time.monotonic()
+            self._now = await self._look()
+        return self._now
+
+    async def _look(self) -> Now:
+        rows = await self._session.execute(_RUNNING)
+        now_us = self._moment(rows[0][0] or b"")
+        running = {int(row[1] or 0): int(row[2] or 0) + 1 for row in rows if row[1] is not None}
+        try:
+            transactions = await self._transactions()
+        except NoRight:
+            blind = (
+                "other clients' transactions cannot be seen, so rows do not wait for them: those committed late are lost",
+                f"GRANT PROCESS ON *.* TO '{self._session.settings.user}'@'%'",
+            )
+            return Now(now_us, None, None, (blind,))
+        if transactions is None:
+            crowded = ("others read INNODB_TRX all the time, so that no news of it can be had: rows wait", "let them ask less than ten times a second")
+            return Now(now_us, self._knew_us, None, (crowded,))
+        self._knew_us = now_us
+        # whole seconds, rounded down: one more is the earliest that it can have been
+        began = {thread: age + 1 for thread, age, _ in transactions}
+        writers = [max(age + 1, running.get(thread, 0)) for thread, age, wrote in transactions if wrote]
+        everybody = [*began.values(), *running.values()]
+        return Now(
+            now_us, now_us - max(writers) * _SECOND if writers else None, now_us - max(everybody) * _SECOND if everybody else None
+        )  # fmt: skip
+
+    def _moment(self, text: bytes) -> int:
+        wall = wall_us(text)
+        return wall if self._wall is None else wall - self._wall.offset(wall)
+
+    async def _transactions(self) -> list[tuple[int, int, bool]] | None:
+        """Others': thread, age in seconds, whether it has written. None: there is no fresh copy. Raises NoRight."""
+        # a transaction of our own, so that we are in it too
+        await self._session.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT")
+        try:
+            for attempt in range(_TRIES):
+                if attempt:
+                    await asyncio.sleep(_COPY)
+                word = f"pycdc look {next(self._words)}"
+                rows = await self._session.execute(f"{_TRANSACTIONS} /* {word} */")
+                if _is_fresh(rows, word):
+                    return [(int(r[0] or 0), max(0, int(r[1] or 0)), int(r[2] or 0) > 0) for r in rows if r[3] == b"0"]
+        finally:
+            if not self._session.closed:
+                await self._session.execute("ROLLBACK")
+        if not any(r[3] == b"1" for r in rows) and not await self._may_look():
+            raise NoRight("the transactions cannot be seen")
+        return None
+
+    async def _may_look(self) -> bool:
+        """MariaDB gives no rows, and no error, to who may not."""
+        return any(b"PROCESS" in (row[0] or b"") or b"ALL PRIVILEGES ON *.*" in (row[0] or b"") for row in await self._session.execute("SHOW GRANTS"))
+
+
+def _is_fresh(rows: Sequence[Row], word: str) -> bool:
+    return any(row[3] == b"1" and f"/* {word} */".encode() in (row[4] or b"") for row in rows)
+
+
+# NOW() is the statement's beginning: earlier than the look at the others
+_RUNNING: Final = f"""
+    SELECT NOW(6), p.id, p.time FROM (SELECT 1) AS one LEFT JOIN information_schema.processlist p
+        ON p.id <> CONNECTION_ID() AND p.command NOT IN ({_IDLE}) AND p.user <> 'system user'"""
+
+# trx_started is shown in the zone of the server's system, whatever the session's
+_TRANSACTIONS: Final = """
+    SELECT trx_mysql_thread_id, TIMESTAMPDIFF(SECOND, trx_started, CONVERT_TZ(NOW(), @@session.time_zone, 'SYSTEM')),
+           trx_rows_modified, trx_mysql_thread_id = CONNECTION_ID(), IF(trx_mysql_thread_id = CONNECTION_ID(), trx_query, NULL)
+      FROM information_schema.innodb_trx"""
