@@ -13,14 +13,14 @@ from pathlib import Path
 
 from pycdc.servers.process import ServerFailed, accepts, alive, free_port, run, tail, unprivileged, wait_for
 
-#: A killed process loses nothing without fsync, only a killed machine would.
+#: Without fsync: a killed process loses nothing by it, only a killed machine would.
 SETTINGS: Mapping[str, str] = {
     "bind-address": "127.0.0.1",
     "character-set-server": "utf8mb4",
     "collation-server": "utf8mb4_general_ci",
     "default-time-zone": "+00:00",
     "innodb-buffer-pool-size": "64M",
-    "innodb-flush-log-at-trx-commit": "0",
+    "innodb-flush-log-at-trx-commit": "2",
     "innodb-flush-method": "nosync",
     "innodb-log-file-size": "48M",
     "max-connections": "200",

@@ -158,6 +158,10 @@ class Dialect(Protocol):
         """SQL that gives a column of any type as text."""
         ...
 
+    def required(self, table: TableId, column: ResultColumn) -> str:
+        """SQL that forbids NULL in a tracking column."""
+        ...
+
     def is_whole(self, column: ResultColumn) -> bool: ...
 
     def moments(self, column: ResultColumn, values: ValueSettings) -> Moments | None:

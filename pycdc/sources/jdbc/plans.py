@@ -52,7 +52,7 @@ async def plan_of(session: Session, dialect: Dialect, source: TableId | str, set
     facts = await session.facts(source, quoted=settings.quote == "ALWAYS") if isinstance(source, TableId) else TableFacts()
     tracker = Tracker(shape, dialect, _number(source, settings, facts), _stamps(source, settings), values)
     if settings.validate_non_null:
-        _must_have_values(shape, tracker)
+        _must_have_values(source, shape, tracker, dialect)
     statements = Statements(source, names, number=tracker.number, stamps=tracker.stamps, suffix=settings.suffix)
     return Plan(made, tracker, statements, finds_late=facts.finds_late)
 
@@ -79,11 +79,13 @@ def _stamps(source: TableId | str, settings: JdbcSourceConfig) -> Sequence[str]:
     return mapped or settings.timestamp_columns
 
 
-def _must_have_values(shape: Shape, tracker: Tracker) -> None:
+def _must_have_values(source: TableId | str, shape: Shape, tracker: Tracker, dialect: Dialect) -> None:
     """validate.non.null. A query's columns cannot always tell."""
-    hint = "make it NOT NULL, or set validate.non.null=false: rows with NULL are then never read"
-    if shape.schema_name is None or not tracker.nullable:
+    if not isinstance(source, TableId) or not tracker.nullable:
         return
-    if tracker.number in tracker.nullable:
-        raise TrackingFault(NUMBER_KEY, "the incrementing column may be NULL", where=shape.schema_name, cause=tracker.number or "", hint=hint)
-    raise TrackingFault(STAMP_KEY, "the timestamp column may be NULL", where=shape.schema_name, cause=", ".join(tracker.nullable), hint=hint)
+    name = tracker.nullable[0]
+    mend = next(dialect.required(source, c) for c in shape.columns if c.name == name)
+    hint = f"make it NOT NULL ({mend}), or set validate.non.null=false: rows with NULL are then never read"
+    if tracker.number == name:
+        raise TrackingFault(NUMBER_KEY, "the incrementing column may be NULL", where=shape.schema_name or "", cause=name, hint=hint)
+    raise TrackingFault(STAMP_KEY, "the timestamp column may be NULL", where=shape.schema_name or "", cause=", ".join(tracker.nullable), hint=hint)

@@ -57,7 +57,7 @@ def must_differ(tables: Iterable[TableId], prefix: str) -> None:
         names = ", ".join(t.name for t in tables if t.table == twice[0])
         raise ServerError(
             f"several tables would go to the topic {prefix}{twice[0]}", cause=names,
-            hint="name the tables with their schemas in table.whitelist, or set schema.pattern, and give each schema a connector of its own",
+            hint="name the tables with their schemas in table.whitelist, or set schema.pattern (MySQL: catalog.pattern), and give each a connector of its own",
         )  # fmt: skip
 
 

@@ -53,6 +53,12 @@ class MySql:
     def as_text(self, column: str) -> str:
         return f"CAST({quote_name(column)} AS CHAR)"
 
+    def required(self, table: TableId, column: ResultColumn) -> str:
+        """MODIFY takes the whole definition, of which the protocol does not tell all."""
+        assert isinstance(column.facts, types.ColumnFacts)
+        kind = types.declared(column.type_name, column.facts)
+        return f"ALTER TABLE {table.quoted(quote_name)} MODIFY {quote_name(column.name)} {kind} NOT NULL, with the DEFAULT that it has"
+
     def is_whole(self, column: ResultColumn) -> bool:
         assert isinstance(column.facts, types.ColumnFacts)
         return types.is_whole(column.type_name, column.facts)

@@ -77,6 +77,20 @@ def facts_of(field: Field, *, utc: bool) -> ColumnFacts:
     return ColumnFacts(unsigned, length, decimals, utc and name == "timestamp")
 
 
+def declared(name: str, facts: ColumnFacts) -> str:
+    """A number's or moment's type in the words of CREATE TABLE."""
+    if name == "decimal":
+        name = f"decimal({_precision(facts)},{facts.decimals})"
+    elif name in ("datetime", "timestamp"):
+        return f"{name}({facts.decimals})" if facts.decimals else name
+    return f"{name} unsigned" if facts.unsigned else name
+
+
+def _precision(facts: ColumnFacts) -> int:
+    """Of DECIMAL, whose length holds the sign and the point too."""
+    return facts.length - (not facts.unsigned) - (facts.decimals > 0)
+
+
 # ---- readers
 
 
@@ -128,9 +142,7 @@ def column_type(name: str, facts: ColumnFacts, driver: Driver, values: ValueSett
     if name == "bit":
         return ColumnType(BOOLEAN, lambda text: int.from_bytes(text) != 0) if driver.mariadb and driver.bit_is_boolean and facts.length == 1 else ColumnType(INT8, _bit_number)
     if name == "decimal":
-        # the length holds the sign and the point
-        precision = facts.length - (not facts.unsigned) - (facts.decimals > 0)
-        return decimal(precision, facts.decimals)
+        return decimal(_precision(facts), facts.decimals)
     if name == "year":
         return _year(values) if driver.year_is_date else _whole(INT32)
     if name == "date":

@@ -43,6 +43,9 @@ class PostgreSql:
     def as_text(self, column: str) -> str:
         return f"{column}::text"
 
+    def required(self, table: TableId, column: ResultColumn) -> str:
+        return f"ALTER TABLE {table.quoted(quote_name)} ALTER COLUMN {quote_name(column.name)} SET NOT NULL"
+
     def is_whole(self, column: ResultColumn) -> bool:
         assert isinstance(column.facts, ColumnFacts)
         typmod = column.facts.typmod
