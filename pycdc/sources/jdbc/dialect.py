@@ -128,8 +128,8 @@ class Late(Protocol):
         """Whether a restart from `stored` would read rows again that it would not from what is known now."""
         ...
 
-    def shown(self, plan: Plan) -> str | None:
-        """The query, for those who want to know what will run."""
+    async def shown(self, session: Session, plan: Plan) -> str | None:
+        """For those who want to know before: the query with a comment, or a comment that tells what is done. None: nothing."""
         ...
 
 

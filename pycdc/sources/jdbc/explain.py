@@ -25,7 +25,7 @@ _WAIT_MS: Final = 5000
 
 
 class Told(msgspec.Struct, frozen=True):
-    """Of one source: its plan, how its rows are found, and the query for those that come late."""
+    """Of one source: its plan, how its rows are found, and what is done about those that come late."""
 
     plan: Plan
     way: str
@@ -68,7 +68,7 @@ def _lines(settings: JdbcSourceConfig, told: Told) -> Iterator[str]:
     shown = "" if settings.query_masked else f"{_first(settings, told.plan)} "
     yield f"{shown}-- {told.way}; {_guard(told.plan)}"
     if told.late is not None:
-        yield f"{told.late} -- rows that were committed late"
+        yield told.late
     elif settings.mode != BULK:
         yield "-- rows that are committed late are not looked for"
 
@@ -114,7 +114,7 @@ async def _look_at(session: Session, dialect: Dialect, source: TableId | str, se
         how = "reads the whole table" if settings.mode == BULK else await session.way(_first(settings, plan))
         if plan.tracker.nullable and await session.any(plan.statements.nulls()):
             how += f"; there are rows with NULL in {' or '.join(plan.tracker.nullable)}, which are never read"
-        late = None if settings.mode == BULK else dialect.late(source, settings).shown(plan)
+        late = None if settings.mode == BULK else await dialect.late(source, settings).shown(session, plan)
         told.plans.append(Told(plan, how, late))
     except PycdcError as error:
         told.faults.append(error)

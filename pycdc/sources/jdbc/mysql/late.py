@@ -28,13 +28,14 @@ class LateRows:
     def __init__(self, source: TableId | str, settings: JdbcSourceConfig) -> None:
         self._window = settings.lookback_ids if settings.mode == INCREMENTING and isinstance(source, TableId) else 0
         self._missing: Missing | None = None
+        self._waits = bool(settings.lookback_ms)
 
     async def look(self, session: Session, plan: Plan, position: Position, tell: Callable[..., None]) -> None:
         """The first one takes up the memory of the stored position."""
         if self._missing is not None or not self._window:
             return
         if position.number is None:
-            self._missing = Missing(self._window, -1)  # below 0 nothing is read
+            self._missing = Missing(self._window, 0)  # AUTO_INCREMENT begins at 1
             return
         self._missing = Missing(self._window, position.number)
         if position.snapshot is not None and position.snapshot.startswith(_MARK):
@@ -65,8 +66,15 @@ class LateRows:
         """What is missing is given up only as rows come, whose positions say so."""
         return False
 
-    def shown(self, plan: Plan) -> str | None:
-        return _statement(plan, [(2, 2), (5, 7)]) if self._window else None
+    async def shown(self, session: Session, plan: Plan) -> str | None:
+        if self._window:
+            return f"{_statement(plan, [(2, 2), (5, 7)])} -- rows that were committed late"
+        if plan.tracker.stamps is None or not self._waits:
+            return None
+        notes = (await session.now()).notes
+        if notes:
+            return f"-- {'; '.join('; '.join(note) for note in notes)}"
+        return "-- rows wait for the transactions that may still write older timestamps (INNODB_TRX)"
 
 
 def _statement(plan: Plan, ranges: Sequence[tuple[int, int]]) -> str:

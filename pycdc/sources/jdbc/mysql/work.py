@@ -28,7 +28,14 @@ _COPY: Final = 0.11
 #: So often a look is tried that finds no fresh copy.
 _TRIES: Final = 10
 #: Commands of threads that run no client's statement.
-_IDLE: Final = "'Sleep', 'Daemon', 'Binlog Dump', 'Binlog Dump GTID', 'Connect', 'Slave_SQL', 'Slave_IO', 'Slave_worker'"
+_IDLE: Final = "'Sleep', 'Daemon', 'Binlog Dump', 'Binlog Dump GTID'"
+#: And of those that apply a primary's.
+_APPLIERS: Final = "'Connect', 'Slave_IO', 'Slave_SQL', 'Slave_worker', 'Query'"
+
+_REPLICA: Final = (
+    "this is a replica: rows come with the timestamps of the primary, whose transactions cannot be seen, so late ones are lost",
+    "read from the primary, or set timestamp.delay.interval.ms to more than the replica may lag behind",
+)
 
 
 class Clock:
@@ -54,6 +61,7 @@ class Clock:
         rows = await self._session.execute(_RUNNING)
         now_us = self._moment(rows[0][0] or b"")
         running = {int(row[1] or 0): int(row[2] or 0) + 1 for row in rows if row[1] is not None}
+        notes = (_REPLICA,) if rows[0][3] != b"0" else ()
         try:
             transactions = await self._transactions()
         except NoRight:
@@ -61,17 +69,17 @@ class Clock:
                 "other clients' transactions cannot be seen, so rows do not wait for them: those committed late are lost",
                 f"GRANT PROCESS ON *.* TO '{self._session.settings.user}'@'%'",
             )
-            return Now(now_us, None, None, (blind,))
+            return Now(now_us, None, None, (blind, *notes))
         if transactions is None:
             crowded = ("others read INNODB_TRX all the time, so that no news of it can be had: rows wait", "let them ask less than ten times a second")
-            return Now(now_us, self._knew_us, None, (crowded,))
+            return Now(now_us, self._knew_us, None, (crowded, *notes))
         self._knew_us = now_us
         # whole seconds, rounded down: one more is the earliest that it can have been
         began = {thread: age + 1 for thread, age, _ in transactions}
         writers = [max(age + 1, running.get(thread, 0)) for thread, age, wrote in transactions if wrote]
         everybody = [*began.values(), *running.values()]
         return Now(
-            now_us, now_us - max(writers) * _SECOND if writers else None, now_us - max(everybody) * _SECOND if everybody else None
+            now_us, now_us - max(writers) * _SECOND if writers else None, now_us - max(everybody) * _SECOND if everybody else None, notes
         )  # fmt: skip
 
     def _moment(self, text: bytes) -> int:
@@ -108,7 +116,8 @@ def _is_fresh(rows: Sequence[Row], word: str) -> bool:
 
 # NOW() is the statement's beginning: earlier than the look at the others
 _RUNNING: Final = f"""
-    SELECT NOW(6), p.id, p.time FROM (SELECT 1) AS one LEFT JOIN information_schema.processlist p
+    SELECT NOW(6), p.id, p.time, (SELECT COUNT(*) FROM information_schema.processlist WHERE user = 'system user' AND command IN ({_APPLIERS}))
+      FROM (SELECT 1) AS one LEFT JOIN information_schema.processlist p
         ON p.id <> CONNECTION_ID() AND p.command NOT IN ({_IDLE}) AND p.user <> 'system user'"""
 
 # trx_started is shown in the zone of the server's system, whatever the session's

@@ -83,8 +83,9 @@ class LateRows:
         now = self._snapshot
         return stored is not None and _SNAPSHOT.fullmatch(stored) is not None and not _quiet(stored) and now is not None and _quiet(now)
 
-    def shown(self, plan: Plan) -> str | None:
-        return self._statement(plan, _SOME) if plan.finds_late else None
+    async def shown(self, session: Session, plan: Plan) -> str | None:
+        query = self._statement(plan, _SOME) if plan.finds_late else None
+        return None if query is None else f"{query} -- rows that were committed late"
 
 
 async def _snapshot_of(session: Session) -> tuple[bool, str]:
