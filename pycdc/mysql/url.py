@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, unquote
 
 import msgspec
 
+from pycdc.errors import PycdcError
 from pycdc.mysql.session import ConnectionSettings, Tls, is_plain_name, quote_literal
 
 #: Parameters that are read, in lower case, as both drivers take them.
@@ -74,13 +75,36 @@ def jdbc_url(value: str) -> Address:
     if at:
         user, _, password = login.partition(":")
         parameters = {"user": unquote(user), **({"password": unquote(password)} if password else {}), **parameters}
-    mode = parameters.get("sslmode")
-    if mode is not None and mode.lower() not in _MODES:
-        raise ValueError("sslMode must be DISABLED, PREFERRED, REQUIRED, VERIFY_CA or VERIFY_IDENTITY")
+    if wrong := _wrong(parameters):
+        raise ValueError(wrong)
     return Address(
         tuple(_host(h) for h in (hosts or "localhost").split(",")), unquote(database), parameters, found[1] == "mariadb",
         tuple(k for k, _ in given if k.lower() not in _READ | _NEEDLESS),
     )  # fmt: skip
+
+
+def _wrong(parameters: Mapping[str, str]) -> str | None:
+    """What cannot be obeyed: where it would be passed over, a connection would be less safe or wait longer than was asked for."""
+    if parameters.get("sslmode", "disabled").lower() not in _MODES:
+        return "sslMode must be DISABLED, PREFERRED, REQUIRED, VERIFY_CA or VERIFY_IDENTITY"
+    for name in ("connectTimeout", "socketTimeout"):
+        if not re.fullmatch(r"\s*\d*\s*", parameters.get(name.lower(), "")):
+            return f"{name} must be a number of milliseconds"
+    if _zero_word(parameters) not in ("", "exception", "round", "converttonull"):
+        return "zeroDateTimeBehavior must be EXCEPTION, ROUND or CONVERT_TO_NULL"
+    for part in _parts(parameters.get("sessionvariables", "")):
+        if _variable(part) is None:
+            return f"sessionVariables must be NAME=VALUE, separated by commas, and not {part.strip()}"
+    return None
+
+
+def _zero_word(parameters: Mapping[str, str]) -> str:
+    return parameters.get("zerodatetimebehavior", "").replace("_", "").strip().lower()
+
+
+def zero_dates_of(url: Address) -> str:
+    """exception, round or converttonull; each driver has a default of its own."""
+    return _zero_word(url.parameters) or ("converttonull" if url.mariadb else "exception")
 
 
 def _host(text: str) -> Host:
@@ -98,9 +122,11 @@ def with_parameters(url: Address, more: Mapping[str, str]) -> Address:
 
 
 def connections_of(url: Address, user: str | None, password: str | None, application: str) -> list[ConnectionSettings]:
-    """What it says of the connection, for each host in the order in which they are tried."""
+    """What it says of the connection, for each host in the order in which they are tried. Raises PycdcError."""
     p = url.parameters
-    variables = list(_variables(p.get("sessionvariables", "")))
+    if wrong := _wrong(p):
+        raise PycdcError("connection.* cannot be obeyed", cause=wrong)
+    variables = [v for part in _parts(p.get("sessionvariables", "")) if (v := _variable(part)) is not None]
     if _forces_zone(url) and (zone := zone_of(url)):
         variables.append(("time_zone", zone))
     connect, read = _seconds(p.get("connecttimeout")), _seconds(p.get("sockettimeout"))
@@ -140,16 +166,17 @@ def _seconds(milliseconds: str | None) -> int | None:
     return max(1, int(milliseconds) // 1000)
 
 
-def _variables(text: str) -> list[tuple[str, str]]:
-    """sessionVariables: `name=value`, separated by commas or semicolons outside of quotes and parentheses."""
-    parts = re.findall(r"((?:'(?:[^'\\]|\\.|'')*'|\"(?:[^\"\\]|\\.)*\"|\([^()]*\)|[^,;'\"()])+)", text)
-    found = []
-    for part in parts:
-        name, equals, value = part.partition("=")
-        name = re.sub(r"^(@@session\.|@@|session )", "", name.strip(), flags=re.IGNORECASE)
-        if equals and is_plain_name(name) and value.strip():
-            found.append((name, value.strip()))
-    return found
+def _parts(text: str) -> list[str]:
+    """Separated by commas or semicolons outside of quotes and parentheses."""
+    found = re.findall(r"((?:'(?:[^'\\]|\\.|'')*'|\"(?:[^\"\\]|\\.)*\"|\([^()]*\)|[^,;'\"()])+)", text)
+    return [part for part in found if part.strip()]
+
+
+def _variable(part: str) -> tuple[str, str] | None:
+    """`name=value`. None: it is none."""
+    name, equals, value = part.partition("=")
+    name = re.sub(r"^(@@session\.|@@|session )", "", name.strip(), flags=re.IGNORECASE)
+    return (name, value.strip()) if equals and is_plain_name(name) and value.strip() else None
 
 
 def _pem(path: str | None) -> str | None:

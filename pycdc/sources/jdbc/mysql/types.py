@@ -16,7 +16,7 @@ import msgspec
 
 from pycdc.model.schema import BOOLEAN, BYTES, FLOAT32, FLOAT64, INT8, INT16, INT32, INT64, STRING, Schema
 from pycdc.model.template import Form
-from pycdc.mysql.url import Address
+from pycdc.mysql.url import Address, zero_dates_of
 from pycdc.mysql.wire import BINARY_COLLATION, UNSIGNED, Field, Row
 from pycdc.sources.jdbc.times import ValueSettings, date, time, timestamp, timestamp_utc
 from pycdc.sources.jdbc.types import ColumnType, decimal
@@ -39,18 +39,16 @@ class Driver(msgspec.Struct, frozen=True):
     tiny_is_bit: bool = True
     bit_is_boolean: bool = False
     year_is_date: bool = True
-    #: exception, null, or round: to the first of January of the year 1.
+    #: exception, converttonull, or round: to the first of January of the year 1.
     zero_dates: str = "exception"
     #: BIT(1) is a boolean too.
     mariadb: bool = False
 
     @classmethod
     def of(cls, url: Address) -> Driver:
-        word = url.parameters.get("zerodatetimebehavior", "").replace("_", "").lower()
-        zero = {"converttonull": "null", "round": "round", "exception": "exception"}.get(word, "null" if url.mariadb else "exception")
         return cls(
             url.flag("tinyInt1isBit", default=True), url.flag("transformedBitIsBoolean", default=url.mariadb),
-            url.flag("yearIsDateType", default=True), zero, url.mariadb,
+            url.flag("yearIsDateType", default=True), zero_dates_of(url), url.mariadb,
         )  # fmt: skip
 
 
@@ -197,7 +195,7 @@ def zero_dates(driver: Driver) -> Callable[[Sequence[Field], list[Row]], None] |
     """What is done to rows before anything looks at them: zero dates become NULL or the year 1. None: nothing."""
     if driver.zero_dates == "exception":
         return None
-    day = None if driver.zero_dates == "null" else b"0001-01-01"
+    day = None if driver.zero_dates == "converttonull" else b"0001-01-01"
 
     def change(fields: Sequence[Field], rows: list[Row]) -> None:
         for at in [i for i, f in enumerate(fields) if type_name(f) in _TEMPORAL]:
