@@ -139,6 +139,12 @@ def connections_of(url: Address, user: str | None, password: str | None, applica
     ]  # fmt: skip
 
 
+def only_of(url: Address) -> str | None:
+    """The database that is meant where none is named, if it is one and not all."""
+    current = any(url.flag(name, default=False) for name in ("nullDatabaseMeansCurrent", "nullCatalogMeansCurrent"))
+    return url.database if current and url.database else None
+
+
 def moot_zones(url: Address) -> list[str]:
     """Parameters that tell a zone which does not become the session's: the drivers convert by it only where nobody asks for another."""
     if _forces_zone(url):

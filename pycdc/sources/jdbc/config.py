@@ -63,27 +63,27 @@ class JdbcSourceConfig(MootProperties):
         "mode", one_of(BULK, INCREMENTING, TIMESTAMP, BOTH), required=True, importance="HIGH",
         doc="What guards progress: nothing (bulk: everything at each poll), a column that grows, one that tells the last change, or both.",
     )  # fmt: skip
-    whitelist = Property[tuple[str, ...]]("table.whitelist", words(), default=(), doc="Tables to read, as `table` or `schema.table`.")
+    whitelist = Property[tuple[str, ...]]("table.whitelist", words(), default=(), doc="Tables to read, as `table` or `schema.table`; MySQL: `database.table`.")
     blacklist = Property[tuple[str, ...]]("table.blacklist", words(), default=(), doc="Tables to leave out.")
     include = Property[NameFilter]("table.include.list", parsed("LIST", _patterns), default=NameFilter([]), doc="Tables to read, as Java patterns over `schema.table`.")
     exclude = Property[NameFilter]("table.exclude.list", parsed("LIST", _patterns), default=NameFilter([]), doc="Of those, tables to leave out.")
     catalog_pattern = Property[str | None]("catalog.pattern", text(), doc="Database that tables must be in, with % and _ as in LIKE.")
-    schema_pattern = Property[str | None]("schema.pattern", text(), importance="HIGH", doc="Schemas whose tables are read, with % and _ as in LIKE.")
+    schema_pattern = Property[str | None]("schema.pattern", text(), importance="HIGH", doc="Schemas whose tables are read, with % and _ as in LIKE; without effect for MySQL.")
     table_types = Property[tuple[str, ...]](
         "table.types", parsed("LIST", _listed), default=("TABLE",), importance="LOW",
-        doc="TABLE, PARTITIONED TABLE, VIEW, MATERIALIZED VIEW, FOREIGN TABLE.",
+        doc="TABLE, PARTITIONED TABLE, VIEW, MATERIALIZED VIEW, FOREIGN TABLE; MySQL: TABLE, VIEW.",
     )  # fmt: skip
     query = Property[str]("query", text(), default="", doc="One query in place of tables. The condition on the tracking columns is put behind it: it must end before WHERE.")
     query_masked = Property[str | None]("query.masked", password(), doc="The same, never shown.")
     suffix = Property[str]("query.suffix", text(), default="", importance="LOW", doc="Text behind every query, as LIMIT 1000.")
-    quote = Property[str]("quote.sql.identifiers", one_of("ALWAYS", "NEVER"), default="ALWAYS", doc="NEVER: names are written as they are, tables in lower case.")
+    quote = Property[str]("quote.sql.identifiers", one_of("ALWAYS", "NEVER"), default="ALWAYS", doc="NEVER: names are written as they are, tables of PostgreSQL in lower case.")
     topic_prefix = Property[str](
         "topic.prefix", parsed("STRING", _topic), required=True, importance="HIGH", doc="First part of each topic, before the table's name; with a query the whole topic."
     )
 
     # ---- tracking columns
     incrementing_column = Property[str](
-        "incrementing.column.name", text(), default="", doc="Column that grows with each row; empty = the first serial or identity column."
+        "incrementing.column.name", text(), default="", doc="Column that grows with each row; empty = the first serial, identity or AUTO_INCREMENT column."
     )
     incrementing_mapping = Property[ColumnMappings](
         "incrementing.column.mapping", parsed("LIST", ColumnMappings.one, "pattern:column, ..."), default=ColumnMappings(()), doc="The same by table, patterns over `schema.table`."
@@ -102,7 +102,7 @@ class JdbcSourceConfig(MootProperties):
     precision_mapping = Property[bool]("numeric.precision.mapping", boolean(), default=False, importance="LOW", doc="Old form of numeric.mapping=precision_only.")
     numeric_mapping = Property[str | None](
         "numeric.mapping", one_of("none", "precision_only", "best_fit", "best_fit_eager_double"), importance="LOW",
-        doc="numeric as Decimal; whole ones of up to 18 digits as integers (precision_only); others of up to 18 digits, or all with a fraction, as doubles too.",
+        doc="PostgreSQL's numeric as Decimal; whole ones of up to 18 digits as integers (precision_only); others of up to 18 digits, or all with a fraction, as doubles too.",
     )  # fmt: skip
     granularity = Property[str](
         "timestamp.granularity",
@@ -110,11 +110,11 @@ class JdbcSourceConfig(MootProperties):
         default="connect_logical", importance="LOW", doc="Form of timestamps; Connect's own has milliseconds.",
     )  # fmt: skip
     zone = Property[ZoneInfo](
-        "db.timezone", parsed("STRING", _zone, "the name of a time zone"), default=ZoneInfo("UTC"), doc="Zone of values that have none; without it UTC."
+        "db.timezone", parsed("STRING", _zone, "the name of a time zone"), default=ZoneInfo("UTC"), doc="Zone of values that have none; without it UTC. MySQL: it should be the server's."
     )
     calendar = Property[str](
         "date.calendar.system", one_of("LEGACY", "PROLEPTIC_GREGORIAN"), default="LEGACY", importance="LOW",
-        doc="Days before 1582-10-15: by the Julian calendar, as Java's old classes have them, or by that of PostgreSQL.",
+        doc="Days before 1582-10-15: by the Julian calendar, as Java's old classes have them, or by that of the database.",
     )  # fmt: skip
     conversion_failure = Property[str](
         "event.converting.failure.handling.mode", one_of("fail", "warn", "skip"), default="fail", importance="LOW",

@@ -320,8 +320,9 @@ async def test_two_tables_of_one_name_are_told(mysql, mysql_db, mysql_polls):
             await mysql_polls(**{"catalog.pattern": f"{mysql_db.dbname}%"}).until(lambda _: False)
         assert "catalog.pattern" in str(caught.value)
         mysql.execute("INSERT INTO t VALUES ()")
-        p = mysql_polls(table__whitelist=f"{mysql_db.dbname}.t", **{"catalog.pattern": ""})
-        await p.until(count(1))
+        await mysql_polls(table__whitelist=f"{mysql_db.dbname}.t", **{"catalog.pattern": ""}).until(count(1))
+        await mysql_polls(table__whitelist=f"`{mysql_db.dbname}`.`t`", **{"catalog.pattern": ""}).until(count(1))
+        await mysql_polls(**{"catalog.pattern": "", "connection.nullDatabaseMeansCurrent": "true"}).until(count(1))
     finally:
         mysql.execute(f"DROP DATABASE `{mysql_db.dbname}_2`")
 

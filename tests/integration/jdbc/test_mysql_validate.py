@@ -1,8 +1,12 @@
 """Validation of a JDBC source over MariaDB says what its polls would meet, and what they will be."""
 
 
-import pytest
+import json
 
+import pytest
+from click.testing import CliRunner
+
+from pycdc.cli.app import pycdc
 from pycdc.worker.validation.validate import Worker, validate
 
 WORKER = Worker.of({})
@@ -82,3 +86,15 @@ async def test_what_is_wrong_is_told_at_its_key(changes, key, words, mysql, mysq
     assert words in errors[key][0]
 
 
+
+
+def test_the_command_tells_the_same(mysql, mysql_db, tmp_path):
+    mysql.execute("CREATE TABLE a (id int AUTO_INCREMENT PRIMARY KEY)")
+    file = tmp_path / "source.json"
+    file.write_text(json.dumps({"name": "one", "config": config(mysql_db)}))
+    result = CliRunner().invoke(pycdc, ["validate", "--config", str(file)])
+    assert result.exit_code == 0, result.output
+    assert f"SELECT * FROM `{mysql_db.dbname}`.`a` WHERE `id` > -1 ORDER BY `id` ASC -- index PRIMARY; progress is guarded by id" in result.output
+    result = CliRunner().invoke(pycdc, ["validate", "--config", str(file), "--set", "incrementing.column.name=nr"])
+    assert result.exit_code == 2
+    assert "incrementing.column.name: the column nr is not there [a]" in result.output

@@ -7,7 +7,7 @@ from typing import Final
 
 from pycdc.errors import PycdcError
 from pycdc.mysql.session import ConnectionSettings, quote_literal, quote_name
-from pycdc.mysql.url import Address, connections_of, java_stores, moot_zones, with_parameters
+from pycdc.mysql.url import Address, connections_of, java_stores, moot_zones, only_of, with_parameters
 from pycdc.sources.jdbc.config import JdbcSourceConfig
 from pycdc.sources.jdbc.dialect import Moments, ResultColumn
 from pycdc.sources.jdbc.mysql import types
@@ -104,7 +104,7 @@ class MySql:
         last = PycdcError("connection.url names no host")
         for connection in self.connections(settings, application):
             try:
-                return await MySqlSession.open(connection, self._driver, settings.zone)
+                return await MySqlSession.open(connection, self._driver, settings.zone, only=only_of(self._address))
             except PycdcError as error:
                 last = error
                 if not error.retriable:

@@ -40,16 +40,18 @@ _WINTER, _SUMMER = datetime(2026, 1, 15, 12, tzinfo=UTC), datetime(2026, 7, 15, 
 class MySqlSession:
     """`open` makes one."""
 
-    def __init__(self, connection: Connection, driver: types.Driver, clock: Clock, *, utc: bool, mariadb: bool) -> None:
+    def __init__(self, connection: Connection, driver: types.Driver, clock: Clock, *, utc: bool, mariadb: bool, only: str | None) -> None:
+        """`only`: the one database whose tables are read where the configuration names none."""
         self._connection = connection
         self.where = connection.settings.where
         self._clock = clock
         self._utc = utc
         self._mariadb = mariadb
+        self._only = only
         self._change = types.zero_dates(driver)
 
     @classmethod
-    async def open(cls, settings: ConnectionSettings, driver: types.Driver, zone: ZoneInfo) -> MySqlSession:
+    async def open(cls, settings: ConnectionSettings, driver: types.Driver, zone: ZoneInfo, *, only: str | None = None) -> MySqlSession:
         connection = await Connection.connect(settings)
         try:
             await connection.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
@@ -59,7 +61,7 @@ class MySqlSession:
                 await connection.execute("SET SESSION time_zone = '+00:00'")
             version = (await connection.execute("SELECT VERSION()"))[0][0] or b""
             clock = Clock(connection, None if utc else WallClock(zone))
-            return cls(connection, driver, clock, utc=utc, mariadb=b"mariadb" in version.lower())
+            return cls(connection, driver, clock, utc=utc, mariadb=b"mariadb" in version.lower(), only=only)
         except BaseException:
             await connection.close()
             raise
@@ -77,8 +79,10 @@ class MySqlSession:
     # ---- tables and the clock
 
     async def tables(self, settings: JdbcSourceConfig) -> list[TableId]:
-        pattern = quote_literal(settings.catalog_pattern or "%")
-        rows = await self._connection.execute(_TABLES.format(system=_SYSTEM, pattern=pattern), "cannot list the tables")
+        where = f"table_schema LIKE {quote_literal(settings.catalog_pattern or '%')}"
+        if self._only is not None and not settings.catalog_pattern:
+            where = f"table_schema = {quote_literal(self._only)}"
+        rows = await self._connection.execute(_TABLES.format(system=_SYSTEM, where=where), "cannot list the tables")
         found = [(_KINDS.get(_text(kind), ""), TableId(_text(database), _text(table))) for kind, database, table in rows]
         return [table for _kind, table in sorted(entry for entry in found if entry[0] in settings.table_types)]
 
@@ -154,7 +158,7 @@ def _text(value: bytes | None) -> str:
 
 _TABLES: Final = """
     SELECT table_type, table_schema, table_name FROM information_schema.tables
-     WHERE table_schema NOT IN ({system}) AND table_schema LIKE {pattern}"""
+     WHERE table_schema NOT IN ({system}) AND {where}"""
 
 _FACTS: Final = """
     SELECT t.table_type,
