@@ -15,7 +15,7 @@ from typing import Any, Final, Self, TypeVar
 
 import msgspec
 
-from pycdc.errors import PycdcError
+from pycdc.errors import ConnectionLost, PycdcError
 from pycdc.mysql import wire
 from pycdc.mysql.diagnosis import translate
 from pycdc.mysql.thread import Thread
@@ -80,7 +80,7 @@ class Session:
         wire.driver()  # says so when there is none, before a thread is made
         session = cls(settings)
         try:
-            await session._call(session._open, "cannot connect to MySQL")
+            await session._opened()
             # a server's limits are meant for clients that people wait for
             await session.execute(f"SET SESSION net_write_timeout = {_PATIENCE}, wait_timeout = {_IDLE}")
             for name, value in settings.variables:
@@ -90,13 +90,23 @@ class Session:
             raise
         return session
 
+    async def _opened(self) -> None:
+        """The driver's own limit ends with TCP's handshake, behind which a dead server may still be silent."""
+        limit = self.settings.connect_timeout
+        try:
+            async with asyncio.timeout(2 * limit):
+                await self._call(self._open, "cannot connect to MySQL")
+        except TimeoutError:
+            raise ConnectionLost("cannot connect to MySQL", where=self.settings.where, cause=f"the server says nothing, for {2 * limit} s") from None
+
     def _open(self) -> None:
         s = self.settings
         self._connection = wire.driver().connect(
             host=s.host, port=s.port, user=s.user, password=(s.password or "").encode(), database=s.database or None, charset="utf8mb4",
             use_unicode=False, conv={}, autocommit=True, connect_timeout=s.connect_timeout, read_timeout=s.read_timeout, program_name=s.program,
-            ssl=_context(s.tls), ssl_disabled=s.tls.mode == "disabled",
+            ssl=_context(s.tls), ssl_disabled=s.tls.mode == "disabled", defer_connect=True,
         )  # fmt: skip
+        self._connection.connect()  # in two steps, so that a cut reaches it meanwhile
 
     async def _call(self, act: Callable[[], T], what: str) -> T:
         """`act` in the thread."""

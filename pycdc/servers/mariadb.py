@@ -23,25 +23,29 @@ SETTINGS: Mapping[str, str] = {
     "innodb-flush-log-at-trx-commit": "2",
     "innodb-flush-method": "nosync",
     "innodb-log-file-size": "48M",
+    "max-allowed-packet": "64M",
     "max-connections": "200",
     "performance-schema": "OFF",
     "skip-log-bin": "1",
     "skip-name-resolve": "1",
 }
+#: Where Debian puts them, of which not all is in everybody's PATH.
+_PACKAGED: Mapping[str, str] = {"mariadbd": "/usr/sbin/mariadbd", "mariadb-install-db": "/usr/bin/mariadb-install-db"}
 _HINT = "apt-get install mariadb-server"
 
 
 def binaries() -> tuple[Path, Path]:
     """The server, and what makes its folder. Raises ServerFailed with the command that installs them."""
-    server = _found("mariadbd", "/usr/sbin/mariadbd")
-    setup = _found("mariadb-install-db", "/usr/bin/mariadb-install-db")
+    server = _found("mariadbd")
+    setup = _found("mariadb-install-db")
     version = subprocess.run([server, "--version"], check=False, capture_output=True, text=True).stdout
     if not re.search(r"Ver (1[1-9]|10\.[6-9]|10\.1\d)", version):
         raise ServerFailed("MariaDB is too old for the tests", cause=version.strip() or "it tells no version", hint=_HINT)
     return server, setup
 
 
-def _found(program: str, packaged: str) -> Path:
+def _found(program: str) -> Path:
+    packaged = _PACKAGED[program]
     path = shutil.which(program) or (packaged if Path(packaged).exists() else None)
     if path is None:
         raise ServerFailed("MariaDB is not installed", cause=f"there is no {program}", hint=_HINT)

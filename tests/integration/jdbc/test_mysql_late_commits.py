@@ -171,6 +171,20 @@ async def test_one_that_has_written_nothing_holds_up_for_the_window_at_most(mysq
     assert time.monotonic() - began > 1
 
 
+async def test_who_can_only_read_holds_up_nobody(mysql, another_mysql, mysql_db, mysql_session, mysql_polls):
+    """Reports, and other polls of pycdc's own."""
+    mysql.execute(STAMPED.format("timestamp(6)", "(6)"))
+    mysql.execute("INSERT INTO t VALUES ()")
+    another_mysql.execute("START TRANSACTION READ ONLY; SELECT * FROM t")
+    with mysql_session(mysql_db, mysql_db.dbname) as report:
+        slow = asyncio.create_task(asyncio.to_thread(report.execute, "SELECT id, SLEEP(30) FROM t"))
+        await until(lambda: mysql.execute("SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE 'SELECT id, SLEEP%'") == ((1,),))
+        await mysql_polls(**BY_TIME).until(has(1), limit=15)
+        assert not slow.done()
+        mysql.execute(f"KILL QUERY {report.connection.thread_id()}")
+        await asyncio.gather(slow, return_exceptions=True)
+
+
 async def test_without_the_privilege_the_grant_is_told(mysql, mysql_db, mysql_user, mysql_polls, capsys):
     mysql.execute(STAMPED.format("timestamp(6)", "(6)"))
     mysql.execute("INSERT INTO t VALUES ()")

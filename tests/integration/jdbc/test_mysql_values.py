@@ -90,6 +90,14 @@ async def test_the_plan_and_the_readable_path_agree(mysql, mysql_polls):
     assert json.loads(records.values[1])["payload"]["ts"] is None
 
 
+async def test_a_value_larger_than_a_packet(mysql, mysql_polls):
+    """Packets of MySQL's protocol end at 16 MB."""
+    mysql.execute("CREATE TABLE t (id serial, x longtext, y int); INSERT INTO t VALUES (1, REPEAT('x', 17000000), 5), (2, 'y', 6)")
+    p = mysql_polls()
+    await p.until(count(2))
+    assert (len(p.records[0].value["x"]), p.records[0].value["y"], p.records[1].value["x"]) == (17_000_000, 5, "y")
+
+
 # ---- what the URL says of types
 
 

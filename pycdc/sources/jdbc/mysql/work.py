@@ -14,7 +14,7 @@ import asyncio
 import itertools
 import time
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from pycdc.mysql.diagnosis import NoRight
 from pycdc.mysql.session import Session
@@ -36,6 +36,15 @@ _REPLICA: Final = (
     "this is a replica: rows come with the timestamps of the primary, whose transactions cannot be seen, so late ones are lost",
     "read from the primary, or set timestamp.delay.interval.ms to more than the replica may lag behind",
 )
+
+
+class _Transaction(NamedTuple):
+    thread: int
+    #: Seconds.
+    age: int
+    has_written: bool
+    #: And can do nothing else: begun as READ ONLY, or a SELECT by itself.
+    reads_only: bool
 
 
 class Clock:
@@ -74,10 +83,11 @@ class Clock:
             crowded = ("others read INNODB_TRX all the time, so that no news of it can be had: rows wait", "let them ask less than ten times a second")
             return Now(now_us, self._knew_us, None, (crowded, *notes))
         self._knew_us = now_us
-        # whole seconds, rounded down: one more is the earliest that it can have been
-        began = {thread: age + 1 for thread, age, _ in transactions}
-        writers = [max(age + 1, running.get(thread, 0)) for thread, age, wrote in transactions if wrote]
-        everybody = [*began.values(), *running.values()]
+        # ages are whole seconds, rounded down: one more is the earliest that it can have been
+        may_write = [t for t in transactions if not t.reads_only]
+        readers = {t.thread for t in transactions if t.reads_only}
+        writers = [max(t.age + 1, running.get(t.thread, 0)) for t in may_write if t.has_written]
+        everybody = [*(t.age + 1 for t in may_write), *(age for thread, age in running.items() if thread not in readers)]
         return Now(
             now_us, now_us - max(writers) * _SECOND if writers else None, now_us - max(everybody) * _SECOND if everybody else None, notes
         )  # fmt: skip
@@ -86,8 +96,8 @@ class Clock:
         wall = wall_us(text)
         return wall if self._wall is None else wall - self._wall.offset(wall)
 
-    async def _transactions(self) -> list[tuple[int, int, bool]] | None:
-        """Others': thread, age in seconds, whether it has written. None: there is no fresh copy. Raises NoRight."""
+    async def _transactions(self) -> list[_Transaction] | None:
+        """Those of others. None: there is no fresh copy. Raises NoRight."""
         # a transaction of our own, so that we are in it too
         await self._session.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT")
         try:
@@ -97,7 +107,7 @@ class Clock:
                 word = f"pycdc look {next(self._words)}"
                 rows = await self._session.execute(f"{_TRANSACTIONS} /* {word} */")
                 if _is_fresh(rows, word):
-                    return [(int(r[0] or 0), max(0, int(r[1] or 0)), int(r[2] or 0) > 0) for r in rows if r[3] == b"0"]
+                    return [_Transaction(int(r[0] or 0), max(0, int(r[1] or 0)), r[2] != b"0", r[5] == b"1") for r in rows if r[3] == b"0"]
         finally:
             if not self._session.closed:
                 await self._session.execute("ROLLBACK")
@@ -123,5 +133,6 @@ _RUNNING: Final = f"""
 # trx_started is shown in the zone of the server's system, whatever the session's
 _TRANSACTIONS: Final = """
     SELECT trx_mysql_thread_id, TIMESTAMPDIFF(SECOND, trx_started, CONVERT_TZ(NOW(), @@session.time_zone, 'SYSTEM')),
-           trx_rows_modified, trx_mysql_thread_id = CONNECTION_ID(), IF(trx_mysql_thread_id = CONNECTION_ID(), trx_query, NULL)
+           trx_rows_modified, trx_mysql_thread_id = CONNECTION_ID(), IF(trx_mysql_thread_id = CONNECTION_ID(), trx_query, NULL),
+           trx_is_read_only OR trx_autocommit_non_locking
       FROM information_schema.innodb_trx"""
