@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from pycdc.errors import ServerError
 from pycdc.model.javaregex import NameFilter
+from pycdc.mysql.session import quote_name as backticks
 from pycdc.postgres.session import quote_name
 from pycdc.sources.jdbc.config import JdbcSourceConfig
 from pycdc.sources.jdbc.mappings import ColumnMappings
@@ -48,9 +49,10 @@ def test_tasks_share_them_evenly_and_in_order(count, tasks, sizes):
     assert [t for g in made for t in g] == tables
 
 
+@pytest.mark.parametrize("quote", [quote_name, backticks])
 @given(st.lists(st.builds(TableId, st.text(min_size=1), st.text(min_size=1))))
-def test_what_a_task_is_given_is_read(tables):
-    assert read_written(written(tables, quote_name)) == tables
+def test_what_a_task_is_given_is_read(quote, tables):
+    assert read_written(written(tables, quote)) == tables
 
 
 def test_what_others_write_is_read():
