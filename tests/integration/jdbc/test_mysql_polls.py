@@ -290,6 +290,19 @@ async def test_the_session_takes_the_zone_of_the_url(mysql, mysql_db, mysql_poll
     assert "another zone than db.timezone" in capsys.readouterr().out
 
 
+async def test_moments_are_exact_where_the_zones_are_one(mysql, mysql_polls, capsys):
+    mysql.execute("CREATE TABLE t (id int, at timestamp(6) NOT NULL, plain datetime NOT NULL); INSERT INTO t VALUES (1, '2026-07-01', '2026-07-01')")
+    here = {"connection.sessionVariables": "time_zone='+02:00'", "db.timezone": "Etc/GMT-2"}
+    p = mysql_polls(mode="timestamp", timestamp__column__name="at", **here)
+    async with p.open() as go_on:
+        await go_on(count(1))
+        await run(mysql, "INSERT INTO t VALUES (2, now(6), now())")
+        await go_on(count(2))
+    assert (p.records[0].value["at"], p.records[0].value["plain"]) == (1782864000000, 1782864000000 - 7200_000)
+    assert p.history[0]["timestamp"] == 1782864000000
+    assert "another zone" not in capsys.readouterr().out
+
+
 # ---- bad input
 
 

@@ -105,7 +105,7 @@ class Clock:
                 if attempt:
                     await asyncio.sleep(_COPY)
                 word = f"pycdc look {next(self._words)}"
-                rows = await self._session.execute(f"{_TRANSACTIONS} /* {word} */")
+                rows = await self._session.execute(f"/* {word} */ {_TRANSACTIONS}")
                 if _is_fresh(rows, word):
                     return [_Transaction(int(r[0] or 0), max(0, int(r[1] or 0)), r[2] != b"0", r[5] == b"1") for r in rows if r[3] == b"0"]
         finally:
