@@ -2,11 +2,16 @@
 
 import asyncio
 import contextlib
+import shutil
+import tempfile
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from polls_of_tables import count, has, run, until
+
+from pycdc.servers.mariadb import MariaDb
 
 ORDERS = "CREATE TABLE t_orders (id int AUTO_INCREMENT PRIMARY KEY, num varchar(100))"
 
@@ -219,6 +224,34 @@ async def test_where_others_keep_the_list_from_being_renewed_rows_wait(mysql, my
     finally:
         ended.set()
         asking.join()
+
+
+@pytest.mark.parametrize("zone", ["Asia/Kolkata", "America/New_York"])
+async def test_rows_wait_whatever_the_zone_of_the_server_is(zone, names, monkeypatch, mysql_session):
+    """INNODB_TRX shows times of the server's system, whatever the session's zone."""
+    monkeypatch.setenv("TZ", zone)
+    server = MariaDb(Path(tempfile.mkdtemp(prefix="pycdc-zone-")) / "db", settings={"default-time-zone": "SYSTEM"})
+    server.folder.parent.chmod(0o755)
+    server.start()
+    monkeypatch.delenv("TZ")
+    try:
+        with mysql_session(server, "mysql") as sql, contextlib.ExitStack() as ends:
+            sql.execute(f"CREATE DATABASE d; {STAMPED.format('timestamp(6)', '(6)').replace('TABLE t', 'TABLE d.t')}")
+            late = ends.enter_context(mysql_session(server, "d"))
+            late.connection.autocommit(False)
+            late.execute("INSERT INTO t VALUES ()")
+            sql.execute("INSERT INTO d.t VALUES ()")
+            p = mysql_session.polls(server, "d", names, **BY_TIME, db__timezone=zone)
+            async with p.open() as go_on:
+                await until(lambda: p.progress.phase == "streaming")
+                await asyncio.sleep(0.5)
+                assert p.records == []
+                await commit(late)
+                await go_on(has(1, 2))
+            assert abs(p.records[0].value["at"] / 1000 - time.time()) < 60
+    finally:
+        server.remove()
+        shutil.rmtree(server.folder.parent, ignore_errors=True)
 
 
 async def test_a_replica_is_told(private_mariadb, names, mysql_session, capsys):

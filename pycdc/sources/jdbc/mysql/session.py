@@ -23,7 +23,7 @@ from pycdc.sources.jdbc.clock import Now
 from pycdc.sources.jdbc.config import JdbcSourceConfig
 from pycdc.sources.jdbc.dialect import ResultColumn, Row, TableFacts, TableGone
 from pycdc.sources.jdbc.mysql import types
-from pycdc.sources.jdbc.mysql.plans import way_of
+from pycdc.sources.jdbc.mysql.way import way_of
 from pycdc.sources.jdbc.mysql.work import Clock
 from pycdc.sources.jdbc.tables import TableId
 from pycdc.sources.jdbc.times import WallClock

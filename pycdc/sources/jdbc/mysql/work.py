@@ -16,6 +16,7 @@ import time
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from pycdc.errors import ServerError
 from pycdc.mysql.diagnosis import NoRight
 from pycdc.mysql.session import Session
 from pycdc.sources.jdbc.clock import Now
@@ -107,7 +108,7 @@ class Clock:
                 word = f"pycdc look {next(self._words)}"
                 rows = await self._session.execute(f"/* {word} */ {_TRANSACTIONS}")
                 if _is_fresh(rows, word):
-                    return [_Transaction(int(r[0] or 0), max(0, int(r[1] or 0)), r[2] != b"0", r[5] == b"1") for r in rows if r[3] == b"0"]
+                    return [_transaction(r) for r in rows if r[3] == b"0"]
         finally:
             if not self._session.closed:
                 await self._session.execute("ROLLBACK")
@@ -118,6 +119,16 @@ class Clock:
     async def _may_look(self) -> bool:
         """MariaDB gives no rows, and no error, to who may not."""
         return any(b"PROCESS" in (row[0] or b"") or b"ALL PRIVILEGES ON *.*" in (row[0] or b"") for row in await self._session.execute("SHOW GRANTS"))
+
+
+def _transaction(row: Row) -> _Transaction:
+    thread, age, written, _, _, reads_only = row
+    if age is None:
+        raise ServerError(
+            "the server does not tell since when a transaction is at work", cause="it cannot convert the session's time zone",
+            hint="load its time zones: mariadb-tzinfo-to-sql /usr/share/zoneinfo | mariadb mysql, or mysql_tzinfo_to_sql",
+        )  # fmt: skip
+    return _Transaction(int(thread or 0), max(0, int(age)), written != b"0", reads_only == b"1")
 
 
 def _is_fresh(rows: Sequence[Row], word: str) -> bool:

@@ -11,7 +11,7 @@ from pycdc.sources.jdbc.dialect import ResultColumn
 from pycdc.sources.jdbc.dialects import dialect_of
 from pycdc.sources.jdbc.mysql import types
 from pycdc.sources.jdbc.mysql.dialect import MySql
-from pycdc.sources.jdbc.mysql.plans import way_of
+from pycdc.sources.jdbc.mysql.way import way_of
 from pycdc.sources.jdbc.offsets import partitions
 from pycdc.sources.jdbc.tables import TableId
 from pycdc.sources.jdbc.times import ValueSettings
