@@ -85,7 +85,7 @@ def _must_have_values(source: TableId | str, shape: Shape, tracker: Tracker, dia
         return
     name = tracker.nullable[0]
     mend = next(dialect.required(source, c) for c in shape.columns if c.name == name)
-    hint = f"make it NOT NULL ({mend}), or set validate.non.null=false: rows with NULL are then never read"
+    hint = f"make it NOT NULL, or set validate.non.null=false: rows with NULL are then never read; {mend}"
     if tracker.number == name:
         raise TrackingFault(NUMBER_KEY, "the incrementing column may be NULL", where=shape.schema_name or "", cause=name, hint=hint)
     raise TrackingFault(STAMP_KEY, "the timestamp column may be NULL", where=shape.schema_name or "", cause=", ".join(tracker.nullable), hint=hint)

@@ -210,7 +210,7 @@ async def test_without_a_position_all_is_read_again(sql, polls):
     [
         ("(id int NOT NULL)", {}, ["no column of the table grows", "public.t", "incrementing.column.name"]),
         ("(id int NOT NULL)", {"incrementing__column__name": "nr"}, ["the column nr is not there", "columns: id"]),
-        ("(id int)", {"incrementing__column__name": "id"}, ["may be NULL", "validate.non.null"]),
+        ("(id int)", {"incrementing__column__name": "id"}, ["may be NULL", "validate.non.null", 'ALTER TABLE "public"."t" ALTER COLUMN "id" SET NOT NULL']),
         ("(id text NOT NULL)", {"incrementing__column__name": "id"}, ["no whole number", "it is text"]),
         ("(id numeric NOT NULL)", {"incrementing__column__name": "id"}, ["no whole number", "it is numeric"]),
         ("(id int, at date NOT NULL)", {"mode": "timestamp", "timestamp__column__name": "at"}, ["no timestamp", "it is date"]),

@@ -72,7 +72,7 @@ async def test_rows_that_no_poll_finds_are_told(mysql, mysql_db):
     [
         ({"incrementing__column__name": "nr"}, "incrementing.column.name", "the column nr is not there [a] cause: columns: id, at"),
         ({"mode": "timestamp", "timestamp__column__name": "id"}, "timestamp.column.name", "the timestamp column id is no timestamp [a] cause: it is bigint"),
-        ({"mode": "timestamp", "timestamp__column__name": "at"}, "timestamp.column.name", "the timestamp column may be NULL [a] cause: at hint: make it NOT NULL (ALTER TABLE `"),
+        ({"mode": "timestamp", "timestamp__column__name": "at"}, "timestamp.column.name", "the timestamp column may be NULL [a] cause: at hint: make it NOT NULL, or set validate.non.null=false: rows with NULL are then never read; ALTER TABLE `"),
         ({"query": "SELECT x FROM a", "incrementing__column__name": "id"}, "query", "Unknown column 'x'"),
         ({"connection__url": "jdbc:mysql://127.0.0.1:1/x"}, "connection.url", "cannot connect to MySQL"),
         ({"connection__url": "jdbc:mysql://h"}, "connection.url", "names no database: jdbc:mysql://HOST:PORT/DATABASE"),
