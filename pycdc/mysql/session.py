@@ -107,6 +107,7 @@ class Session:
             ssl=_context(s.tls), ssl_disabled=s.tls.mode == "disabled", defer_connect=True,
         )  # fmt: skip
         self._connection.connect()  # in two steps, so that a cut reaches it meanwhile
+        wire.keep_alive(self._connection)
 
     async def _call(self, act: Callable[[], T], what: str) -> T:
         """`act` in the thread."""

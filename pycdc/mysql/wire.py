@@ -136,6 +136,19 @@ def split_row(payload: bytes, width: int) -> Row:
     return row
 
 
+#: Seconds of silence before the peer is asked whether it is there, seconds between such questions, and how many stay without answer.
+_KEEPALIVE: Final = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
+
+
+def keep_alive(connection: Any) -> None:
+    """Notice within a minute that the server's machine is gone; the system's own limit is two hours."""
+    sock = connection._sock
+    for name, value in _KEEPALIVE:
+        if hasattr(socket, name):  # not everywhere
+            with contextlib.suppress(OSError):  # of a Unix socket
+                sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
 def cut(connection: Any) -> None:
     """End a connection from another thread: whoever reads from it gets an error."""
     sock = connection._sock

@@ -106,6 +106,17 @@ def silent():
         yield server
 
 
+async def test_a_machine_that_is_gone_is_noticed(mysql_db):
+    session = await Session.connect(ConnectionSettings(host=mysql_db.host, port=mysql_db.port, user=mysql_db.user))
+    try:
+        option = session._connection._sock.getsockopt
+        idle, between, questions = (option(socket.IPPROTO_TCP, getattr(socket, n)) for n in ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT"))
+        assert option(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        assert idle + between * questions <= 60
+    finally:
+        await session.close()
+
+
 async def test_a_server_that_says_nothing_is_given_up(silent):
     with pytest.raises(ConnectionLost, match="cannot connect to MySQL") as caught:
         await Session.connect(ConnectionSettings(host="127.0.0.1", port=silent.getsockname()[1], connect_timeout=1))

@@ -211,7 +211,7 @@ async def test_a_source_is_closed_while_the_server_thinks(mysql, mysql_polls):
     async with p.open() as _:
         await until(lambda: mysql.execute("SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE 'SELECT SLEEP(60)%'") == ((1,),))
         began = time.monotonic()
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 10
 
 
 async def test_rows_are_streamed(mysql, mysql_polls):
@@ -238,7 +238,7 @@ async def test_rows_are_streamed(mysql, mysql_polls):
     assert seen == list(range(1, len(seen) + 1))
     began = time.monotonic()
     await source.close()
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 10
 
 
 # ---- positions of the original
