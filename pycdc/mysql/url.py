@@ -17,7 +17,8 @@ from pycdc.mysql.session import ConnectionSettings, Tls, is_plain_name, quote_li
 
 #: Parameters that are read, in lower case, as both drivers take them.
 _READ: Final = frozenset((
-    "user", "password", "sslmode", "usessl", "requiressl", "verifyservercertificate", "trustservercertificate", "serversslcert",
+    "user", "password", "sslmode", "usessl", "requiressl", "verifyservercertificate", "trustservercertificate",
+    "disablesslhostnameverification", "serversslcert",
     "trustcertificatekeystoreurl", "clientcertificatekeystoreurl", "clientcertificatekeystorepassword", "keystore", "keystorepassword",
     "connecttimeout", "sockettimeout", "servertimezone", "connectiontimezone", "timezone", "forceconnectiontimezonetosession", "sessionvariables",
     "tinyint1isbit", "transformedbitisboolean", "yearisdatetype", "zerodatetimebehavior", "nulldatabasemeanscurrent", "nullcatalogmeanscurrent",
@@ -202,6 +203,9 @@ def _tls(url: Address) -> Tls:
             mode = "preferred"
         elif not url.flag("useSSL", default=True):
             mode = "disabled"
+        elif url.mariadb:
+            trusts, any_name = (url.flag(n, default=False) for n in ("trustServerCertificate", "disableSslHostnameVerification"))
+            mode = "required" if trusts else "verify-ca" if any_name else "verify-full"
         elif url.flag("verifyServerCertificate", default=False):
             mode = "verify-ca"
         else:

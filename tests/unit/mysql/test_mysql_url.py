@@ -73,6 +73,21 @@ def test_tls(query, tls):
     assert settings(f"jdbc:mysql://db/d?{query}").tls == tls
 
 
+@pytest.mark.parametrize(
+    ("query", "mode"),
+    [
+        ("", "preferred"),
+        ("useSsl=true", "verify-full"),
+        ("useSsl=true&trustServerCertificate=true", "required"),
+        ("useSsl=true&disableSslHostnameVerification=true", "verify-ca"),
+        ("useSsl=false", "disabled"),
+        ("sslMode=verify-ca&useSsl=true", "verify-ca"),
+    ],
+)
+def test_tls_in_the_words_of_mariadbs_driver(query, mode):
+    assert settings(f"jdbc:mariadb://db/d?{query}").tls.mode == mode
+
+
 def test_keystores_of_java_are_told():
     url = jdbc_url("jdbc:mysql://db/d?trustCertificateKeyStoreUrl=file:/ca.jks&keyStore=/me.p12&serverSslCert=/ca.pem")
     assert java_stores(url) == ["trustCertificateKeyStoreUrl", "keyStore"]
