@@ -74,7 +74,7 @@ class MariaDb:
         pid_file.unlink(missing_ok=True)
         command = [
             str(server), "--no-defaults", f"--datadir={self.data}", f"--port={self.port}", f"--pid-file={pid_file}", f"--socket={self.folder / 'socket'}",
-            *self._as, *(f"--{name}={value}" for name, value in self._settings.items()),
+            self._scratch, *self._as, *(f"--{name}={value}" for name, value in self._settings.items()),
         ]  # fmt: skip
         # Not a Popen: the server may outlive the process that started it, and another one may stop it.
         spawned = os.posix_spawn(
@@ -94,12 +94,18 @@ class MariaDb:
         wait_for(ready, 60, "MariaDB does not answer", self.log)
 
     def _create(self, setup: Path) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        if self._user is not None:
-            os.chown(self.folder, self._user.pw_uid, self._user.pw_gid)
+        for folder in (self.folder, self.folder / "tmp"):
+            folder.mkdir(parents=True, exist_ok=True)
+            if self._user is not None:
+                os.chown(folder, self._user.pw_uid, self._user.pw_gid)
         run([
-            setup, "--no-defaults", f"--datadir={self.data}", "--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve", *self._as,
+            setup, "--no-defaults", self._scratch, f"--datadir={self.data}", "--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve", *self._as,
         ])  # fmt: skip
+
+    @property
+    def _scratch(self) -> str:
+        """Of its own: a server that starts removes every temporary table in its folder, whoever made it."""
+        return f"--tmpdir={self.folder / 'tmp'}"
 
     @property
     def _as(self) -> list[str]:
