@@ -203,27 +203,30 @@ async def test_without_the_privilege_the_grant_is_told(mysql, mysql_db, mysql_us
     assert "cannot be seen" not in capsys.readouterr().out
 
 
-async def test_where_others_keep_the_list_from_being_renewed_rows_wait(mysql, mysql_db, mysql_polls, mysql_session, capsys):
-    mysql.execute(STAMPED.format("timestamp(6)", "(6)"))
+async def test_where_others_keep_the_list_from_being_renewed_rows_wait(private_mariadb, names, mysql_session, capsys):
+    """On a server of its own: everybody's rows wait."""
+    db = private_mariadb
     ended = threading.Event()
 
     def ask():
-        with mysql_session(mysql_db, mysql_db.dbname) as sql, contextlib.suppress(Exception):
+        with mysql_session(db, "mysql") as sql, contextlib.suppress(Exception):
             while not ended.is_set():
                 sql.execute("SELECT COUNT(*) FROM information_schema.innodb_trx")
 
-    asking = threading.Thread(target=ask)
-    asking.start()
-    try:
-        p = mysql_polls(**BY_TIME)
-        async with p.open(limit=40) as go_on:
-            mysql.execute("INSERT INTO t VALUES ()")
-            await until(lambda: "others read INNODB_TRX all the time" in capsys.readouterr().out, limit=30)
+    with mysql_session(db, "mysql") as sql:
+        sql.execute(f"CREATE DATABASE d; USE d; {STAMPED.format('timestamp(6)', '(6)')}")
+        asking = threading.Thread(target=ask)
+        asking.start()
+        try:
+            p = mysql_session.polls(db, "d", names, **BY_TIME)
+            async with p.open(limit=40) as go_on:
+                sql.execute("INSERT INTO t VALUES ()")
+                await until(lambda: "others read INNODB_TRX all the time" in capsys.readouterr().out, limit=30)
+                ended.set()
+                await go_on(has(1))
+        finally:
             ended.set()
-            await go_on(has(1))
-    finally:
-        ended.set()
-        asking.join()
+            asking.join()
 
 
 @pytest.mark.parametrize("zone", ["Asia/Kolkata", "America/New_York"])
