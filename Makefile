@@ -11,7 +11,7 @@ WORKERS ?= 2
 
 help:
 	@echo "make demo                 the whole thing on embedded servers; nothing else to install"
-	@echo "make test                 lint, and all tests against real PostgreSQL and Kafka"
+	@echo "make test                 lint, and all tests against real PostgreSQL, MariaDB and Kafka"
 	@echo "make test-long            the long kill runs"
 	@echo "make bench                Debezium and pycdc side by side on this machine"
 	@echo "make differential-report  every captured Debezium case, equal or not"
@@ -29,7 +29,7 @@ install: $(STAMP)
 
 # What tests need besides Python: named in one line each when it is missing.
 servers: $(STAMP)
-	@$(PY) -m pycdc.servers --debezium --registry
+	@$(PY) -m pycdc.servers --debezium --registry --mariadb
 
 lint: $(STAMP)
 	$(VENV)/bin/ruff check .

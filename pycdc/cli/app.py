@@ -13,6 +13,7 @@ _COMMANDS: Final = {
     "sink": ("pycdc.cli.stream:sink", "Run one sink connector: Kafka into a target."),
     "run": ("pycdc.cli.stream:run", "Run a source straight into a sink, without a broker."),
     "connect": ("pycdc.cli.connect:connect", "Run a Kafka Connect worker: its REST API, many connectors, a group of workers."),
+    "validate": ("pycdc.cli.validate:validate", "Try a connector's configuration: what is wrong, and the SQL that will run."),
     "migrate": ("pycdc.cli.migrate:migrate", "Move connectors from a Kafka Connect cluster, or back."),
     "registry": ("pycdc.cli.registry:registry", "Subjects, schemas and compatibility levels of a schema registry."),
     "demo": ("pycdc.cli.demo:demo", "Show the whole thing on embedded servers."),

@@ -72,6 +72,7 @@ def struct(fields: list[tuple[str, Schema]], **kwargs: Any) -> Schema:
     return Schema(type="struct", fields=tuple(Field(n, s) for n, s in fields), **kwargs)
 
 
+INT8 = Schema(type="int8")
 INT16 = Schema(type="int16")
 INT32 = Schema(type="int32")
 INT64 = Schema(type="int64")

@@ -27,6 +27,7 @@ import pytest
 
 if TYPE_CHECKING:
     from pycdc.servers.kafka import Kafka
+    from pycdc.servers.mariadb import MariaDb
     from pycdc.servers.postgres import Postgres
     from pycdc.servers.registry import Registry
 
@@ -55,6 +56,15 @@ class Database(NamedTuple):
     @property
     def dsn(self) -> str:
         return f"host={self.host} port={self.port} user={self.user} dbname={self.dbname}"
+
+
+class MySqlDatabase(NamedTuple):
+    """A database of one test on the shared MariaDB, dropped after it; `user` may do everything and has no password."""
+
+    host: str
+    port: int
+    user: str
+    dbname: str
 
 
 class Names(NamedTuple):
@@ -86,7 +96,7 @@ class Names(NamedTuple):
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests with private servers run one after another on one worker."""
     for item in items:
-        if {"private_postgres", "private_kafka", "private_registry"} & set(getattr(item, "fixturenames", ())):
+        if {"private_postgres", "private_kafka", "private_registry", "private_mariadb"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.xdist_group("private"))
 
 
@@ -111,9 +121,11 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     if not folder.exists():
         return
     from pycdc.servers.kafka import Kafka
+    from pycdc.servers.mariadb import MariaDb
     from pycdc.servers.postgres import Postgres
     from pycdc.servers.registry import Registry
 
+    MariaDb(folder / "mariadb").kill()
     Postgres(folder / "pg").stop("immediate")
     Kafka(folder / "kafka").kill()
     Registry(folder / "registry").stop()
@@ -205,6 +217,57 @@ def schema_registry() -> str:
             server.start()
             state.write_text(str(server.port))
     return Registry(folder / "registry", port=int(state.read_text())).url
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> int:
+    """The port of the shared MariaDB, started by the first worker that asks. Where there is none the test fails, and says why."""
+    from filelock import FileLock
+
+    from pycdc.servers.mariadb import MariaDb
+
+    folder = Path(os.environ[_STACK])
+    folder.mkdir(mode=0o755, exist_ok=True)
+    state = folder / "mariadb-port"
+    with FileLock(folder / "mariadb-lock"):
+        if not state.exists():
+            server = MariaDb(folder / "mariadb")
+            server.start()
+            state.write_text(str(server.port))
+    return int(state.read_text())
+
+
+@pytest.fixture
+def mysql_db(mariadb: int, names: Names) -> Iterator[MySqlDatabase]:
+    """A database of the test's own."""
+    import pymysql
+
+    database = MySqlDatabase("127.0.0.1", mariadb, "root", names.base)
+    with contextlib.closing(pymysql.connect(host=database.host, port=mariadb, user=database.user, autocommit=True)) as conn:
+        conn.cursor().execute(f"CREATE DATABASE `{database.dbname}`")
+    yield database
+    with contextlib.closing(pymysql.connect(host=database.host, port=mariadb, user=database.user, autocommit=True)) as conn:
+        cursor = conn.cursor()
+        # an open transaction of the test's would lock its tables
+        cursor.execute("SELECT id FROM information_schema.processlist WHERE db = %s", [database.dbname])
+        for (thread,) in cursor.fetchall():
+            with contextlib.suppress(pymysql.err.OperationalError):
+                cursor.execute(f"KILL {thread}")
+        cursor.execute(f"DROP DATABASE `{database.dbname}`")
+
+
+@pytest.fixture
+def private_mariadb() -> Iterator[MariaDb]:
+    """A server that the test may stop, kill and reconfigure."""
+    from pycdc.servers.mariadb import MariaDb
+
+    folder = Path(tempfile.mkdtemp(prefix="pycdc-private-"))
+    folder.chmod(0o755)
+    server = MariaDb(folder / "db")
+    server.start()
+    yield server
+    server.remove()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

@@ -14,10 +14,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pycdc.config.definition import Property, boolean, integer, one_of, parsed, password, text, words
 from pycdc.errors import Fault
 from pycdc.model.javaregex import NameFilter, split_list
-from pycdc.postgres.jdbc_url import Address, connection_of, jdbc_url
-from pycdc.postgres.session import ConnectionSettings
 from pycdc.sources.jdbc.mappings import ColumnMappings
 from pycdc.sources.jdbc.moot import MootProperties
+from pycdc.sources.jdbc.urls import FORMS, DatabaseUrl, database_url
 
 BULK, INCREMENTING, TIMESTAMP, BOTH = "bulk", "incrementing", "timestamp", "timestamp+incrementing"
 #: What `connection.` begins besides the driver's own parameters.
@@ -53,7 +52,7 @@ class JdbcSourceConfig(MootProperties):
     prefixes = ("connection.", "jdbc.credentials.provider.", "tables")
 
     # ---- connection
-    url = Property[Address]("connection.url", parsed("STRING", jdbc_url, "jdbc:postgresql://..."), required=True, importance="HIGH", doc="Database to read.")
+    url = Property[DatabaseUrl]("connection.url", parsed("STRING", database_url, FORMS), required=True, importance="HIGH", doc="Database to read.")
     user = Property[str | None]("connection.user", text(), importance="HIGH", doc="Role.")
     login_password = Property[str | None]("connection.password", password(), importance="HIGH", doc="The role's password.")
     attempts = Property[int]("connection.attempts", integer(1), default=3, importance="LOW", doc="Tries of the first connection; a lost one is always made again.")
@@ -64,27 +63,27 @@ class JdbcSourceConfig(MootProperties):
         "mode", one_of(BULK, INCREMENTING, TIMESTAMP, BOTH), required=True, importance="HIGH",
         doc="What guards progress: nothing (bulk: everything at each poll), a column that grows, one that tells the last change, or both.",
     )  # fmt: skip
-    whitelist = Property[tuple[str, ...]]("table.whitelist", words(), default=(), doc="Tables to read, as `table` or `schema.table`.")
+    whitelist = Property[tuple[str, ...]]("table.whitelist", words(), default=(), doc="Tables to read, as `table` or `schema.table`; MySQL: `database.table`.")
     blacklist = Property[tuple[str, ...]]("table.blacklist", words(), default=(), doc="Tables to leave out.")
     include = Property[NameFilter]("table.include.list", parsed("LIST", _patterns), default=NameFilter([]), doc="Tables to read, as Java patterns over `schema.table`.")
     exclude = Property[NameFilter]("table.exclude.list", parsed("LIST", _patterns), default=NameFilter([]), doc="Of those, tables to leave out.")
     catalog_pattern = Property[str | None]("catalog.pattern", text(), doc="Database that tables must be in, with % and _ as in LIKE.")
-    schema_pattern = Property[str | None]("schema.pattern", text(), importance="HIGH", doc="Schemas whose tables are read, with % and _ as in LIKE.")
+    schema_pattern = Property[str | None]("schema.pattern", text(), importance="HIGH", doc="Schemas whose tables are read, with % and _ as in LIKE; without effect for MySQL.")
     table_types = Property[tuple[str, ...]](
         "table.types", parsed("LIST", _listed), default=("TABLE",), importance="LOW",
-        doc="TABLE, PARTITIONED TABLE, VIEW, MATERIALIZED VIEW, FOREIGN TABLE.",
+        doc="TABLE, PARTITIONED TABLE, VIEW, MATERIALIZED VIEW, FOREIGN TABLE; MySQL: TABLE, VIEW.",
     )  # fmt: skip
     query = Property[str]("query", text(), default="", doc="One query in place of tables. The condition on the tracking columns is put behind it: it must end before WHERE.")
     query_masked = Property[str | None]("query.masked", password(), doc="The same, never shown.")
     suffix = Property[str]("query.suffix", text(), default="", importance="LOW", doc="Text behind every query, as LIMIT 1000.")
-    quote = Property[str]("quote.sql.identifiers", one_of("ALWAYS", "NEVER"), default="ALWAYS", doc="NEVER: names are written as they are, tables in lower case.")
+    quote = Property[str]("quote.sql.identifiers", one_of("ALWAYS", "NEVER"), default="ALWAYS", doc="NEVER: names are written as they are, tables of PostgreSQL in lower case.")
     topic_prefix = Property[str](
         "topic.prefix", parsed("STRING", _topic), required=True, importance="HIGH", doc="First part of each topic, before the table's name; with a query the whole topic."
     )
 
     # ---- tracking columns
     incrementing_column = Property[str](
-        "incrementing.column.name", text(), default="", doc="Column that grows with each row; empty = the first serial or identity column."
+        "incrementing.column.name", text(), default="", doc="Column that grows with each row; empty = the first serial, identity or AUTO_INCREMENT column."
     )
     incrementing_mapping = Property[ColumnMappings](
         "incrementing.column.mapping", parsed("LIST", ColumnMappings.one, "pattern:column, ..."), default=ColumnMappings(()), doc="The same by table, patterns over `schema.table`."
@@ -103,7 +102,7 @@ class JdbcSourceConfig(MootProperties):
     precision_mapping = Property[bool]("numeric.precision.mapping", boolean(), default=False, importance="LOW", doc="Old form of numeric.mapping=precision_only.")
     numeric_mapping = Property[str | None](
         "numeric.mapping", one_of("none", "precision_only", "best_fit", "best_fit_eager_double"), importance="LOW",
-        doc="numeric as Decimal; whole ones of up to 18 digits as integers (precision_only); others of up to 18 digits, or all with a fraction, as doubles too.",
+        doc="PostgreSQL's numeric as Decimal; whole ones of up to 18 digits as integers (precision_only); others of up to 18 digits, or all with a fraction, as doubles too.",
     )  # fmt: skip
     granularity = Property[str](
         "timestamp.granularity",
@@ -111,11 +110,11 @@ class JdbcSourceConfig(MootProperties):
         default="connect_logical", importance="LOW", doc="Form of timestamps; Connect's own has milliseconds.",
     )  # fmt: skip
     zone = Property[ZoneInfo](
-        "db.timezone", parsed("STRING", _zone, "the name of a time zone"), default=ZoneInfo("UTC"), doc="Zone of values that have none; without it UTC."
+        "db.timezone", parsed("STRING", _zone, "the name of a time zone"), default=ZoneInfo("UTC"), doc="Zone of values that have none; without it UTC. MySQL: it should be the server's."
     )
     calendar = Property[str](
         "date.calendar.system", one_of("LEGACY", "PROLEPTIC_GREGORIAN"), default="LEGACY", importance="LOW",
-        doc="Days before 1582-10-15: by the Julian calendar, as Java's old classes have them, or by that of PostgreSQL.",
+        doc="Days before 1582-10-15: by the Julian calendar, as Java's old classes have them, or by that of the database.",
     )  # fmt: skip
     conversion_failure = Property[str](
         "event.converting.failure.handling.mode", one_of("fail", "warn", "skip"), default="fail", importance="LOW",
@@ -154,12 +153,10 @@ class JdbcSourceConfig(MootProperties):
     def stamps(self) -> bool:
         return self.mode in (TIMESTAMP, BOTH)
 
-    def connection(self, application: str) -> ConnectionSettings:
-        """`connection.*` beyond the known keys are the driver's parameters, as those of the URL."""
-        driver = {k: v for k, v in self.with_prefix("connection.").items() if k not in _OURS}
-        url = Address(self.url.host, self.url.port, self.url.dbname, {**driver, **self.url.parameters})
-        # a policy hides rows from the role that reads, as it does from the original
-        return connection_of(url, self.user, self.login_password, application, options={"row_security": "on"})
+    @property
+    def driver(self) -> dict[str, str]:
+        """Parameters of the driver: `connection.*` beyond the known keys mean the same as those of the URL, which come first."""
+        return {k: v for k, v in self.with_prefix("connection.").items() if k not in _OURS}
 
     def check(self, faults: list[Fault]) -> None:
         def together(one: Property[Any], other: Property[Any]) -> None:
@@ -186,6 +183,8 @@ class JdbcSourceConfig(MootProperties):
             faults.append(Fault(p.timestamp_columns.name, f"is required by mode={self.mode}"))
 
     def warnings(self) -> Iterator[str]:
+        from pycdc.sources.jdbc.dialects import dialect_of  # what it loads depends on the URL
+
         p = type(self)
         if self.precision_mapping:
             yield f"{p.precision_mapping.name} is the old form of {p.numeric_mapping.name}=precision_only"
@@ -193,3 +192,4 @@ class JdbcSourceConfig(MootProperties):
             yield f"{p.lookback_ids.name}=0: rows that are committed behind others of greater numbers are lost"
         if self.custom_query and self.mode != BULK:
             yield "with a query rows that are committed late cannot be found again; name the table instead where you can"
+        yield from dialect_of(self).warnings(self)

@@ -3,13 +3,14 @@
 A table's partition is {"table": "schema.table", "protocol": "1"}; releases with a newer driver put the database before it,
 old ones stored {"table": "table"}; a query has {"query": "query"}. The offset holds what the modes track: `incrementing`,
 and `timestamp` (ms) with `timestamp_nanos` (of the second). One key is ours, which the original does not read:
-`pycdc_snapshot`, the snapshot that the rows up to there were read at.
+`pycdc_snapshot`, a dialect's memory of which rows up to there were seen.
 
 Source: OffsetProtocols and TimestampIncrementingOffset of kafka-connect-jdbc 10.9.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -28,7 +29,7 @@ class Position(msgspec.Struct, frozen=True):
 
     number: int | None = None
     stamp_us: int | None = None
-    #: As txid_current_snapshot() prints it: which rows at or below were seen.
+    #: Which rows at or below were seen, in the dialect's own words (dialect.Late).
     snapshot: str | None = None
 
     def offset(self) -> Offset:
@@ -63,9 +64,9 @@ def _whole(offset: Offset, key: str, where: str) -> int | None:
     return value
 
 
-def partitions(table: TableId, database: str) -> list[dict[str, str]]:
-    """Where a table's position may be, the newest form first."""
-    return [*(_first(name) for name in (table.name, f"{database}.{table.name}")), {"table": table.table}]
+def partitions(table: TableId, places: Sequence[str]) -> list[dict[str, str]]:
+    """Where a table's position may be, the newest form first; `places` are the whole names that it may have there."""
+    return [*map(_first, places), {"table": table.table}]
 
 
 def is_current(partition: dict[str, str]) -> bool:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import msgspec
-import psycopg
 
 from pycdc.sources.jdbc.config import JdbcSourceConfig
-from pycdc.sources.jdbc.facts import TableFacts, table_facts
+from pycdc.sources.jdbc.dialect import Dialect, Session, TableFacts
 from pycdc.sources.jdbc.faults import TrackingFault
-from pycdc.sources.jdbc.results import Described, Describer, Shape
-from pycdc.sources.jdbc.statements import Statements
+from pycdc.sources.jdbc.results import Described, Shape, described, shape_of
+from pycdc.sources.jdbc.statements import Names, Statements
 from pycdc.sources.jdbc.tables import TableId
 from pycdc.sources.jdbc.times import ValueSettings
 from pycdc.sources.jdbc.tracking import NUMBER_KEY, STAMP_KEY, Tracker
@@ -32,29 +31,30 @@ class Plan(msgspec.Struct, frozen=True):
     described: Described
     tracker: Tracker
     statements: Statements
-    #: Rows have an xmin of their own, and their table guards against late commits.
+    #: Whether rows of it that are committed late can be found.
     finds_late: bool
 
 
-async def plan_of(
-    conn: psycopg.AsyncConnection, describer: Describer, source: TableId | str, settings: JdbcSourceConfig, known: Described | None = None
-) -> Plan:
+def names_of(dialect: Dialect, settings: JdbcSourceConfig) -> Names:
+    return Names(dialect.quote, dialect.quote) if settings.quote == "ALWAYS" else Names(str, dialect.bare)
+
+
+async def plan_of(session: Session, dialect: Dialect, source: TableId | str, settings: JdbcSourceConfig, known: Described | None = None) -> Plan:
     """Look at the columns as they are now; `known` is kept when nothing changed. Inside the poll's transaction.
 
-    Raises psycopg.Error, and TrackingFault for tracking columns that are missing, may be NULL or are of another type.
+    Raises PycdcError, and TrackingFault for tracking columns that are missing, may be NULL or are of another type.
     """
-    is_table = isinstance(source, TableId)
-    quoted = settings.quote == "ALWAYS"
+    is_table, names, values = isinstance(source, TableId), names_of(dialect, settings), values_of(settings)
     topic = settings.topic_prefix + (source.table if isinstance(source, TableId) else "")
-    everything = Statements(source, suffix="" if is_table else settings.suffix, quoted=quoted).everything()
-    shape = await describer.shape(everything, topic, source.table if isinstance(source, TableId) else None)
-    described = known if known is not None and known.shape == shape else describer.described(shape)
-    facts = await table_facts(conn, source, quoted=quoted) if isinstance(source, TableId) else TableFacts()
-    tracker = Tracker(shape, _number(source, settings, facts), _stamps(source, settings), values_of(settings))
+    everything = Statements(source, names, suffix="" if is_table else settings.suffix).everything()
+    shape = shape_of(await session.columns(everything, source), topic, source.table if isinstance(source, TableId) else None)
+    made = known if known is not None and known.shape == shape else described(shape, dialect, values)
+    facts = await session.facts(source, quoted=settings.quote == "ALWAYS") if isinstance(source, TableId) else TableFacts()
+    tracker = Tracker(shape, dialect, _number(source, settings, facts), _stamps(source, settings), values)
     if settings.validate_non_null:
-        _must_have_values(shape, tracker)
-    statements = Statements(source, number=tracker.number, stamps=tracker.stamps, suffix=settings.suffix, quoted=quoted)
-    return Plan(described, tracker, statements, finds_late=facts.has_xmin)
+        _must_have_values(source, shape, tracker, dialect)
+    statements = Statements(source, names, number=tracker.number, stamps=tracker.stamps, suffix=settings.suffix)
+    return Plan(made, tracker, statements, finds_late=facts.finds_late)
 
 
 def _number(source: TableId | str, settings: JdbcSourceConfig, facts: TableFacts) -> str | None:
@@ -64,7 +64,7 @@ def _number(source: TableId | str, settings: JdbcSourceConfig, facts: TableFacts
     name = (mapped[0] if mapped else settings.incrementing_column) or facts.serial
     if name is None:
         raise TrackingFault(
-            NUMBER_KEY, "no column of the table grows by itself", where=name_of(source), cause="it has no serial or identity column",
+            NUMBER_KEY, "no column of the table grows by itself", where=name_of(source), cause="it has no serial, identity or AUTO_INCREMENT column",
             hint="name one in incrementing.column.name, or leave the table out by table.blacklist",
         )  # fmt: skip
     return name
@@ -79,11 +79,13 @@ def _stamps(source: TableId | str, settings: JdbcSourceConfig) -> Sequence[str]:
     return mapped or settings.timestamp_columns
 
 
-def _must_have_values(shape: Shape, tracker: Tracker) -> None:
+def _must_have_values(source: TableId | str, shape: Shape, tracker: Tracker, dialect: Dialect) -> None:
     """validate.non.null. A query's columns cannot always tell."""
-    hint = "make it NOT NULL, or set validate.non.null=false: rows with NULL are then never read"
-    if shape.schema_name is None or not tracker.nullable:
+    if not isinstance(source, TableId) or not tracker.nullable:
         return
-    if tracker.number in tracker.nullable:
-        raise TrackingFault(NUMBER_KEY, "the incrementing column may be NULL", where=shape.schema_name, cause=tracker.number or "", hint=hint)
-    raise TrackingFault(STAMP_KEY, "the timestamp column may be NULL", where=shape.schema_name, cause=", ".join(tracker.nullable), hint=hint)
+    name = tracker.nullable[0]
+    mend = next(dialect.required(source, c) for c in shape.columns if c.name == name)
+    hint = f"make it NOT NULL, or set validate.non.null=false: rows with NULL are then never read; {mend}"
+    if tracker.number == name:
+        raise TrackingFault(NUMBER_KEY, "the incrementing column may be NULL", where=shape.schema_name or "", cause=name, hint=hint)
+    raise TrackingFault(STAMP_KEY, "the timestamp column may be NULL", where=shape.schema_name or "", cause=", ".join(tracker.nullable), hint=hint)

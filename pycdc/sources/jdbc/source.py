@@ -13,20 +13,18 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from typing import ClassVar, Final
 
-import psycopg
 import structlog
 
 from pycdc.config.definition import ConfigDef
 from pycdc.errors import Fault, PycdcError
 from pycdc.plugins.contracts import Batch, Offset, Progress, SourceContext
-from pycdc.postgres.session import connect, translate
 from pycdc.sources.jdbc import explain
 from pycdc.sources.jdbc.config import BULK, JdbcSourceConfig
+from pycdc.sources.jdbc.dialect import Session, TableGone
+from pycdc.sources.jdbc.dialects import dialect_of
 from pycdc.sources.jdbc.offsets import QUERY, Position, is_current, partitions, position_of
-from pycdc.sources.jdbc.plans import values_of
 from pycdc.sources.jdbc.reader import TableReader
-from pycdc.sources.jdbc.results import Describer
-from pycdc.sources.jdbc.tables import TableId, groups, listed_tables, must_differ, read_written, written
+from pycdc.sources.jdbc.tables import TableId, chosen, groups, must_differ, read_written, written
 
 log = structlog.get_logger(__name__)
 
@@ -47,8 +45,9 @@ class JdbcSource:
         self._batches: AsyncGenerator[Batch, None] | None = None
         self._context: SourceContext
         self._progress = Progress()
-        self._connection = settings.connection("pycdc")
-        self._sql: psycopg.AsyncConnection | None = None
+        self._dialect = dialect_of(settings)
+        self._application = "pycdc"
+        self._sql: Session | None = None
         self._readers: dict[TableId | str, TableReader] = {}
         given = settings.raw.get("tables")
         #: None: it looks for them itself.
@@ -79,10 +78,14 @@ class JdbcSource:
         assert isinstance(settings, JdbcSourceConfig)
         if settings.custom_query:
             return [{"tables": "", "tables.fetched": "true"}]
-        async with await connect(settings.connection("pycdc")) as conn:
-            tables = await listed_tables(conn, settings)
+        dialect = dialect_of(settings)
+        session = await dialect.connect(settings, "pycdc")
+        try:
+            tables = chosen(await session.tables(settings), settings, dialect.quote)
+        finally:
+            await session.close()
         must_differ(tables, settings.topic_prefix)
-        return [{"tables": written(group), "tables.fetched": "true"} for group in groups(tables, tasks)]
+        return [{"tables": written(group, dialect.quote), "tables.fetched": "true"} for group in groups(tables, tasks)]
 
     @classmethod
     def divided_for(cls, settings: ConfigDef) -> float:
@@ -110,7 +113,7 @@ class JdbcSource:
     async def open(self, context: SourceContext) -> None:
         """The connection is made by the first `read`."""
         self._context, self._progress = context, context.progress
-        self._connection = self.settings.connection(f"pycdc {context.connector}")
+        self._application = f"pycdc {context.connector}"
         self._readers = {}
         self._look_at = 0.0
         self._batches = self._forever()
@@ -137,12 +140,11 @@ class JdbcSource:
                 async with aclosing(self._session()) as batches:
                     async for batch in batches:
                         yield batch
-            except (PycdcError, psycopg.Error) as error:
-                fault = error if isinstance(error, PycdcError) else translate(error, self._connection, "a query failed")
+            except PycdcError as fault:
                 self._failures = failures = self._failures + 1
                 limit = self.settings.query_retries if self._connected else self.settings.attempts - 1
                 if not fault.retriable or 0 <= limit < failures:
-                    raise fault from None
+                    raise
                 pause = min(_FIRST_PAUSE * 2 ** min(failures, 30), max(self.settings.backoff_ms / 1000, _FIRST_PAUSE)) * random.uniform(0.8, 1.2)  # noqa: S311
                 self._progress.reconnects += 1
                 self._progress.fault = str(fault)
@@ -157,8 +159,7 @@ class JdbcSource:
 
     async def _session(self) -> AsyncGenerator[Batch, None]:
         """Polls, over one connection."""
-        self._sql = sql = await connect(self._connection)
-        describer = Describer(sql, values_of(self.settings))
+        self._sql = sql = await self._dialect.connect(self.settings, self._application)
         while True:
             await self._look_for_tables(sql)
             self._connected, self._progress.phase, self._progress.fault = True, "streaming", ""
@@ -170,32 +171,32 @@ class JdbcSource:
                 continue
             if reader is None or reader.due > now:
                 continue
-            async with aclosing(self._polled(sql, describer, reader)) as batches:
+            async with aclosing(self._polled(sql, reader)) as batches:
                 async for batch in batches:
                     yield batch
 
-    async def _polled(self, sql: psycopg.AsyncConnection, describer: Describer, reader: TableReader) -> AsyncGenerator[Batch, None]:
+    async def _polled(self, sql: Session, reader: TableReader) -> AsyncGenerator[Batch, None]:
         progress, before = self._progress, reader.rows
         pause = self.settings.poll_interval
         try:
-            async with aclosing(reader.poll(sql, describer)) as batches:
+            async with aclosing(reader.poll(sql)) as batches:
                 async for batch in batches:
                     progress.table, progress.rows = reader.name, reader.rows
                     progress.rows_total += reader.rows - before
                     before = reader.rows
                     progress.by_table[reader.name] = reader.rows
                     yield batch
-        except psycopg.errors.UndefinedTable as error:
+        except TableGone as error:
             if not isinstance(reader.source, TableId):
                 raise
-            log.warning("a table is gone; its position is kept", table=reader.name, cause=str(error).splitlines()[0])
+            log.warning("a table is gone; its position is kept", table=reader.name, cause=error.cause)
             pause = self.settings.table_interval
         self._failures = 0
         reader.due = time.monotonic() + pause / 1000
 
     # ---- tables
 
-    async def _look_for_tables(self, sql: psycopg.AsyncConnection) -> None:
+    async def _look_for_tables(self, sql: Session) -> None:
         if time.monotonic() < self._look_at:
             return
         self._look_at = time.monotonic() + self.settings.table_interval / 1000
@@ -204,7 +205,7 @@ class JdbcSource:
         elif self._given is not None:
             wanted = list(self._given)
         else:
-            found = await listed_tables(sql, self.settings)
+            found = chosen(await sql.tables(self.settings), self.settings, self._dialect.quote)
             must_differ(found, self.settings.topic_prefix)
             wanted = list(found)
         for source in wanted:
@@ -214,11 +215,11 @@ class JdbcSource:
             log.warning("a table is gone; its position is kept", table=self._readers.pop(gone).name)
         self._progress.captured = len(wanted)
         if not wanted and not self._told_none:
-            log.warning("no table is chosen", database=self._connection.where, hint="look at table.whitelist and schema.pattern; a table is read once it is there")
+            log.warning("no table is chosen", database=sql.where, hint="look at table.whitelist and schema.pattern; a table is read once it is there")
         self._told_none = not wanted
 
     async def _reader(self, source: TableId | str) -> TableReader:
-        known = partitions(source, self.settings.url.dbname) if isinstance(source, TableId) else [QUERY]
+        known = partitions(source, self._dialect.places(source, self.settings)) if isinstance(source, TableId) else [QUERY]
         position, partition = Position(), known[0]
         if self.settings.mode != BULK:
             for place in known:
@@ -227,4 +228,4 @@ class JdbcSource:
                     position = position_of(offset, f"{place}")
                     partition = place if is_current(place) else known[0]
                     break
-        return TableReader(source, self.settings, position, partition, self._connection)
+        return TableReader(source, self._dialect, self.settings, position, partition)

@@ -1,30 +1,29 @@
 """Which tables are read: as the database lists them, as the configuration chooses, and how tasks share them.
 
-Source: the metadata of the PostgreSQL JDBC driver (getTables), whose order and kinds these are; TableMonitorThread and
-JdbcSourceConnector of kafka-connect-jdbc 10.9.
+Source: TableMonitorThread and JdbcSourceConnector of kafka-connect-jdbc 10.9.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from typing import Final, NamedTuple
 
-import psycopg
-
 from pycdc.errors import ServerError
-from pycdc.postgres.session import translate
 from pycdc.sources.jdbc.config import JdbcSourceConfig
 
-#: relkind -> the driver's word.
-_KINDS: Final = {"f": "FOREIGN TABLE", "m": "MATERIALIZED VIEW", "p": "PARTITIONED TABLE", "r": "TABLE", "v": "VIEW"}
-_PART: Final = re.compile(r'"((?:[^"]|"")*)"|([^".,\s]+)')
+#: In either quotes, or without.
+_PART: Final = re.compile(r'"((?:[^"]|"")*)"|`((?:[^`]|``)*)`|([^"`.,\s]+)')
+
+
+#: How a name is written in SQL.
+Quote = Callable[[str], str]
 
 
 class TableId(NamedTuple):
-    """A table's name. The original calls it `schema.table`, and its topic by the last part alone."""
+    """A table's name. The original calls it `schema.table`, and its topic by the last part alone. MySQL's schema is the database."""
 
     schema: str
     table: str
@@ -33,34 +32,21 @@ class TableId(NamedTuple):
     def name(self) -> str:
         return f"{self.schema}.{self.table}"
 
-    @property
-    def quoted(self) -> str:
-        return ".".join('"' + part.replace('"', '""') + '"' for part in self)
+    def quoted(self, quote: Quote) -> str:
+        return ".".join(map(quote, self))
 
 
-async def listed_tables(conn: psycopg.AsyncConnection, settings: JdbcSourceConfig) -> list[TableId]:
-    """Those that the configuration chooses, in the driver's order. Raises PycdcError."""
-    kinds = [kind for kind, word in _KINDS.items() if word in settings.table_types]
-    try:
-        cursor = await conn.execute(_TABLES, (kinds, settings.schema_pattern or "%", settings.catalog_pattern or "%"))
-        found = [(kind, TableId(schema, table)) for kind, schema, table in await cursor.fetchall()]
-    except psycopg.Error as error:
-        raise translate(error, None, "cannot list the tables") from None
-    found.sort(key=lambda entry: (_KINDS[entry[0]], entry[1]))
-    return chosen([table for _kind, table in found], settings)
-
-
-def chosen(tables: Iterable[TableId], settings: JdbcSourceConfig) -> list[TableId]:
+def chosen(tables: Iterable[TableId], settings: JdbcSourceConfig, quote: Quote) -> list[TableId]:
     """Lists of exact names know a table by its whole name, quoted or not, or by its last part; patterns by the whole one."""
     if settings.include:
         return [t for t in tables if settings.include.matches(t.name) and not settings.exclude.matches(t.name)]
     if settings.whitelist:
-        return [t for t in tables if _named(t, settings.whitelist)]
-    return [t for t in tables if not _named(t, settings.blacklist)]
+        return [t for t in tables if _named(t, settings.whitelist, quote)]
+    return [t for t in tables if not _named(t, settings.blacklist, quote)]
 
 
-def _named(table: TableId, names: Sequence[str]) -> bool:
-    return any(name in names for name in (table.name, table.quoted, table.table))
+def _named(table: TableId, names: Sequence[str], quote: Quote) -> bool:
+    return any(name in names for name in (table.name, table.quoted(quote), table.table))
 
 
 def must_differ(tables: Iterable[TableId], prefix: str) -> None:
@@ -71,7 +57,7 @@ def must_differ(tables: Iterable[TableId], prefix: str) -> None:
         names = ", ".join(t.name for t in tables if t.table == twice[0])
         raise ServerError(
             f"several tables would go to the topic {prefix}{twice[0]}", cause=names,
-            hint="name the tables with their schemas in table.whitelist, or set schema.pattern, and give each schema a connector of its own",
+            hint="name the tables with their schemas in table.whitelist, or set schema.pattern (MySQL: catalog.pattern), and give each a connector of its own",
         )  # fmt: skip
 
 
@@ -83,9 +69,9 @@ def groups(tables: Sequence[TableId], tasks: int) -> list[list[TableId]]:
     return [list(tables[a:b]) for a, b in pairwise(starts)]
 
 
-def written(tables: Iterable[TableId]) -> str:
+def written(tables: Iterable[TableId], quote: Quote) -> str:
     """As a task's configuration has them."""
-    return ",".join(t.quoted for t in tables)
+    return ",".join(t.quoted(quote) for t in tables)
 
 
 def read_written(text: str) -> list[TableId]:
@@ -103,17 +89,11 @@ def read_written(text: str) -> list[TableId]:
 def _identifier(text: str, at: int) -> tuple[list[str], int]:
     parts = []
     while match := _PART.match(text, at):
-        parts.append(match[2] if match[1] is None else match[1].replace('""', '"'))
+        double, back, bare = match.groups()
+        parts.append(double.replace('""', '"') if double is not None else back.replace("``", "`") if back is not None else bare)
         at = match.end()
         if text[at : at + 1] != ".":
             return parts, at
         at += 1
     raise ValueError(f"is no list of tables at position {at}")
 
-
-_TABLES: Final = """
-    SELECT c.relkind::text, n.nspname::text, c.relname::text
-      FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-     WHERE c.relkind = ANY(%s) AND n.nspname LIKE %s AND pg_catalog.current_database() LIKE %s
-       AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
-       AND n.nspname NOT LIKE 'pg\\_temp\\_%%' AND n.nspname NOT LIKE 'pg\\_toast\\_temp\\_%%'"""

@@ -1,6 +1,6 @@
 """Dates and times in Kafka Connect's own forms, and moments as the tracking columns have them.
 
-Texts are those of a session in UTC with DateStyle ISO. What has no zone is wall clock in db.timezone; where a clock was set
+Texts are those of PostgreSQL's sessions in UTC with DateStyle ISO, or of MySQL's. What has no zone is wall clock in db.timezone; where a clock was set
 back the later of two moments is meant, where it was set forward the moment after, as with Java's calendar. Days before
 1582-10-15 are shown by the Julian calendar unless date.calendar.system says otherwise.
 """
@@ -114,6 +114,11 @@ def literal(moment_us: int) -> str:
     return _literal(moment_us) + "+00"
 
 
+def literal_utc(moment_us: int) -> str:
+    """The same where the session is in UTC, without zone."""
+    return _literal(moment_us)
+
+
 def literal_in(clock: WallClock, moment_us: int) -> str:
     """The same for a column without zone."""
     return _literal(clock.shown(moment_us))
@@ -179,6 +184,11 @@ def timestamp(settings: ValueSettings) -> Kind:
         return wall - clock.offset(wall)
 
     return _timestamp(settings, read)
+
+
+def timestamp_utc(settings: ValueSettings) -> Kind:
+    """Of a moment that is printed in UTC, without zone."""
+    return _timestamp(settings, wall_us)
 
 
 def timestamptz(settings: ValueSettings) -> Kind:

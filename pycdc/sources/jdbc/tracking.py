@@ -10,12 +10,12 @@ from typing import Final
 
 from pycdc.errors import ServerError
 from pycdc.model.template import Row
+from pycdc.sources.jdbc.dialect import Dialect, Moments, ResultColumn
 from pycdc.sources.jdbc.faults import TrackingFault
-from pycdc.sources.jdbc.results import ResultColumn, Shape
+from pycdc.sources.jdbc.results import Shape
 from pycdc.sources.jdbc.statements import Stamps
-from pycdc.sources.jdbc.times import ValueSettings, WallClock, utc_us, wall_us
+from pycdc.sources.jdbc.times import ValueSettings
 
-_WHOLE: Final = ("int2", "int4", "int8", "oid")
 _MOST: Final = (1 << 63) - 1
 #: The properties that name the columns.
 NUMBER_KEY: Final = "incrementing.column.name"
@@ -25,14 +25,16 @@ STAMP_KEY: Final = "timestamp.column.name"
 class Tracker:
     """Of one shape. Raises TrackingFault for a column that is missing or of another type."""
 
-    def __init__(self, shape: Shape, number: str | None, stamps: Sequence[str], values: ValueSettings) -> None:
+    def __init__(self, shape: Shape, dialect: Dialect, number: str | None, stamps: Sequence[str], values: ValueSettings) -> None:
         self._where = shape.schema_name or shape.topic
+        self._dialect = dialect
         #: The tracking columns, as the database writes them.
         self.number: str | None = None
         self.stamps: Stamps | None = None
         #: Where the number is.
         self.number_at = -1
         self._stamps_at: list[int] = []
+        self._read: list[Callable[[bytes], int]] = []
         #: Tracking columns whose NULL hides a row: of several timestamps none, unless all may be NULL.
         self.nullable: tuple[str, ...] = ()
         if number is not None:
@@ -45,13 +47,11 @@ class Tracker:
         if stamps:
             self._stamps_at = [self._at(shape, column, STAMP_KEY) for column in stamps]
             columns = [shape.columns[i] for i in self._stamps_at]
-            self._must_be_moments(columns)
+            moments = self._moments(columns, values)
             if all(c.nullable for c in columns):
                 self.nullable += tuple(c.name for c in columns)
-            zoned = columns[0].type_name == "timestamptz"
-            clock = None if zoned else WallClock(values.zone)
-            self.stamps = Stamps(tuple(c.name for c in columns), clock)
-            self._moment: Callable[[bytes], int] = utc_us if clock is None else lambda text: _moment(clock, text)
+            self.stamps = Stamps(tuple(c.name for c in columns), moments[0].literal, max(m.step_us for m in moments))
+            self._read = [m.read for m in moments]
 
     def _at(self, shape: Shape, column: str, key: str) -> int:
         index = shape.index(column)
@@ -63,25 +63,28 @@ class Tracker:
         return index
 
     def _must_be_whole(self, column: ResultColumn) -> None:
-        whole = column.type_name in _WHOLE or (column.type_name == "numeric" and column.typmod >= 4 and not (column.typmod - 4) & 0x7FF)
-        if not whole:
+        if not self._dialect.is_whole(column):
             raise TrackingFault(
                 NUMBER_KEY, f"the incrementing column {column.name} is no whole number", where=self._where, cause=f"it is {column.type_name}",
-                hint="incrementing.column.name needs smallint, integer, bigint or numeric(n)",
+                hint=f"incrementing.column.name needs {self._dialect.whole_types}",
             )  # fmt: skip
 
-    def _must_be_moments(self, columns: Sequence[ResultColumn]) -> None:
+    def _moments(self, columns: Sequence[ResultColumn], values: ValueSettings) -> list[Moments]:
+        found = []
         for column in columns:
-            if column.type_name not in ("timestamp", "timestamptz"):
+            moments = self._dialect.moments(column, values)
+            if moments is None:
                 raise TrackingFault(
                     STAMP_KEY, f"the timestamp column {column.name} is no timestamp", where=self._where, cause=f"it is {column.type_name}",
-                    hint="timestamp.column.name needs timestamp or timestamptz",
+                    hint=f"timestamp.column.name needs {self._dialect.moment_types}",
                 )  # fmt: skip
+            found.append(moments)
         if len({c.type_name for c in columns}) > 1:
             raise TrackingFault(
                 STAMP_KEY, "the timestamp columns are of two types", where=self._where, cause=", ".join(f"{c.name} {c.type_name}" for c in columns),
-                hint="name columns that are all timestamp, or all timestamptz",
+                hint=f"name columns that are all of one type: {self._dialect.moment_types}",
             )  # fmt: skip
+        return found
 
     def number_of(self, row: Row) -> int | None:
         """Raises ServerError for one that the offset cannot hold."""
@@ -96,13 +99,8 @@ class Tracker:
 
     def stamp_of(self, row: Row) -> int | None:
         """Microseconds since 1970."""
-        for at in self._stamps_at:
+        for at, read in zip(self._stamps_at, self._read, strict=True):
             text = row[at]
             if text is not None:
-                return self._moment(text)
+                return read(text)
         return None
-
-
-def _moment(clock: WallClock, text: bytes) -> int:
-    wall = wall_us(text)
-    return wall - clock.offset(wall)

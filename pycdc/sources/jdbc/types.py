@@ -1,10 +1,4 @@
-"""The type table: PostgreSQL's name of a type -> Kafka Connect's schema and how the text is read.
-
-Types are those that the JDBC driver makes of columns and the original of those; what is not here it leaves out, with a
-warning. Values have the Python forms of model/schema.py.
-
-Source: GenericDatabaseDialect and PostgreSqlDatabaseDialect of kafka-connect-jdbc 10.9, the driver's type tables.
-"""
+"""What a dialect makes of a column: a schema in Kafka Connect's own forms, and how a text becomes its value."""
 
 from __future__ import annotations
 
@@ -14,17 +8,12 @@ from typing import Any, Final
 
 import msgspec
 
-from pycdc.debezium.types import binary, numeric
-from pycdc.debezium.types.entry import TypeSettings
-from pycdc.model.schema import BOOLEAN, BYTES, DECIMAL, FLOAT32, FLOAT64, INT16, INT32, INT64, STRING, Schema
+from pycdc.debezium.types import numeric
+from pycdc.model.schema import DECIMAL, Schema
 from pycdc.model.template import Form, Reader
-from pycdc.sources.jdbc.times import ValueSettings, date, time, timestamp, timestamptz, timetz
 
-#: The scale of numeric without one.
-_UNSET_SCALE: Final = 127
-#: Decimal digits that fit into 64 bits; the least scale that counts as one.
-_INTEGER_DIGITS, _LOWEST_SCALE = 18, -84
-_EXACT: Final = Context(prec=150_000)
+#: Digits of any numeric that a database has.
+EXACT: Final = Context(prec=150_000)
 
 
 class ColumnType(msgspec.Struct, frozen=True):
@@ -39,102 +28,11 @@ class ColumnType(msgspec.Struct, frozen=True):
         return Reader(self.read, self.form, self.unscaled, type_name, column)
 
 
-#: typmod and settings -> the column's type.
-Maker = Callable[[int, ValueSettings], ColumnType]
-
-
-def _fixed(schema: Schema, read: Callable[[bytes], Any], form: Form = Form.NONE) -> Maker:
-    made = ColumnType(schema, read, form)
-    return lambda _typmod, _settings: made
-
-
-# ---- numeric
-
-
-def _numeric(typmod: int, settings: ValueSettings) -> ColumnType:
-    precision, scale = (0, 0) if typmod < 4 else ((typmod - 4) >> 16 & 0xFFFF, (typmod - 4 & 0x7FF ^ 0x400) - 0x400)
-    mapping = settings.numeric
-    if typmod < 4:
-        # the original takes it for a whole number of no digits, which its values are not
-        return _DOUBLE if mapping == "best_fit_eager_double" else _unconstrained()
-    fits = precision <= _INTEGER_DIGITS
-    if fits and (scale == 0 if mapping == "precision_only" else mapping != "none" and _LOWEST_SCALE <= scale < 1):
-        return ColumnType(_integer(precision), int, Form.DIGITS)
-    if scale > 0 and (mapping == "best_fit_eager_double" or (mapping == "best_fit" and fits)):
-        return _DOUBLE
-    unscaled = numeric.fixed_scale(scale)
-    return ColumnType(_decimal(scale, precision), lambda text: Decimal(unscaled(text)).scaleb(-scale, _EXACT), unscaled=unscaled)
-
-
-def _integer(precision: int) -> Schema:
-    return Schema(type="int64" if precision > 9 else "int32" if precision > 4 else "int16" if precision > 2 else "int8")
-
-
-def _decimal(scale: int, precision: int) -> Schema:
+def decimal_schema(scale: int, precision: int) -> Schema:
     return Schema(type="bytes", name=DECIMAL, version=1, parameters=(("scale", str(scale)), ("connect.decimal.precision", str(precision))))
 
 
-def _unconstrained() -> ColumnType:
-    def read(text: bytes) -> Decimal:
-        value = _EXACT.create_decimal(text.decode())
-        if not value.is_finite():
-            raise ValueError("is no number")
-        return value.quantize(Decimal((0, (1,), -_UNSET_SCALE)), context=_EXACT)
-
-    return ColumnType(_decimal(_UNSET_SCALE, 0), read)
-
-
-_DOUBLE = ColumnType(FLOAT64, float)
-
-# ---- bits
-
-
-def _bits(typmod: int, _: ValueSettings) -> ColumnType:
-    """One bit is a boolean, up to eight are a signed byte, more are the text's bytes."""
-    if typmod <= 1:
-        return ColumnType(BOOLEAN, {b"0": False, b"1": True}.__getitem__)
-    if typmod <= 8:
-        return ColumnType(Schema(type="int8"), lambda text: (int(text, 2) ^ 0x80) - 0x80)
-    return ColumnType(BYTES, bytes)
-
-
-_TEXT = _fixed(STRING, bytes.decode, Form.TEXT)
-_BINARY = binary.bytea(TypeSettings()).read
-_MONEY = numeric.money(TypeSettings(decimal="double")).read
-
-#: Types of pg_catalog.
-BUILTIN: Final[dict[str, Maker]] = {
-    "bool": _fixed(BOOLEAN, {b"t": True, b"f": False}.__getitem__),
-    "bit": _bits,
-    "int2": _fixed(INT16, int, Form.DIGITS),
-    "int4": _fixed(INT32, int, Form.DIGITS),
-    "int8": _fixed(INT64, int, Form.DIGITS),
-    "oid": _fixed(INT64, int, Form.DIGITS),
-    "float4": _fixed(FLOAT32, float),
-    "float8": _fixed(FLOAT64, float),
-    "money": _fixed(FLOAT64, _MONEY),
-    "numeric": _numeric,
-    "char": _TEXT,
-    "bpchar": _TEXT,
-    "varchar": _TEXT,
-    "text": _TEXT,
-    "name": _TEXT,
-    "json": _TEXT,
-    "jsonb": _TEXT,
-    "uuid": _TEXT,
-    "xml": _TEXT,
-    "bytea": _fixed(BYTES, _BINARY),
-    "date": lambda _, s: ColumnType(*date(s)),
-    "time": lambda _, s: ColumnType(*time(s)),
-    "timetz": lambda _, s: ColumnType(*timetz(s)),
-    "timestamp": lambda _, s: ColumnType(*timestamp(s)),
-    "timestamptz": lambda _, s: ColumnType(*timestamptz(s)),
-}
-
-
-def column_type(name: str, schema: str, kind: str, typmod: int, settings: ValueSettings) -> ColumnType | None:
-    """Of a type that is no domain; `kind` is typtype. None: it is left out."""
-    if kind == "e":
-        return _TEXT(typmod, settings)
-    maker = BUILTIN.get(name) if schema == "pg_catalog" else None
-    return None if maker is None else maker(typmod, settings)
+def decimal(precision: int, scale: int) -> ColumnType:
+    """Of texts with at most `scale` digits behind the point."""
+    unscaled = numeric.fixed_scale(scale)
+    return ColumnType(decimal_schema(scale, precision), lambda text: Decimal(unscaled(text)).scaleb(-scale, EXACT), unscaled=unscaled)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from pycdc.config.definition import ConfigDef
@@ -27,7 +27,7 @@ from pycdc.worker.validation.forms import Fact
 from pycdc.worker.validation.frame import CONVERTERS, Frame, Texts, Worker, converter_entries, frame
 from pycdc.worker.validation.plugins import Plugin
 
-__all__ = ["Worker", "checked", "errors_text", "matches", "named", "validate"]
+__all__ = ["Worker", "checked", "errors_text", "explained", "matches", "named", "validate"]
 
 _CLASS: Final = "connector.class"
 _NULL: Final = "Null value can not be supplied as the configuration value."
@@ -149,16 +149,29 @@ async def _trial(plugin: Plugin, settings: ConfigDef, found: list[Fault]) -> Map
 
 async def _explain(plugin: Plugin, form: Form, config: Mapping[str, str | None], worker: Worker) -> None:
     """What the connector would do, at the keys that it says; nothing where it cannot tell."""
-    source = plugin.load()
-    if not isinstance(source, Explained):
-        return
-    settings, _ = faults.settings_of(plugin, Resolution({**worker.providers, **{k: v for k, v in config.items() if v is not None}}).texts)
     entries = {entry.name: entry for entry in form.entries}
     with contextlib.suppress(PycdcError, TimeoutError):
-        async with asyncio.timeout(_PATIENCE):
-            for key, values in (await source.explained(settings)).items():
-                if key in entries and not entries[key].recommended:
-                    entries[key].recommended = tuple(values)
+        for key, values in (await _explained(plugin, config, worker)).items():
+            if key in entries and not entries[key].recommended:
+                entries[key].recommended = tuple(values)
+
+
+async def explained(config: Mapping[str, str | None], worker: Worker) -> Mapping[str, Sequence[str]]:
+    """What the connector would do, by the key that it concerns; empty where its class cannot tell.
+
+    Raises PycdcError and TimeoutError when the database does not tell, RequestError for a class that is not there.
+    """
+    resolution = Resolution({**worker.providers, **{k: v for k, v in config.items() if v is not None}})
+    return await _explained(plugins.connector(resolution.texts.get(_CLASS, "")), config, worker)
+
+
+async def _explained(plugin: Plugin, config: Mapping[str, str | None], worker: Worker) -> Mapping[str, Sequence[str]]:
+    source = plugin.load()
+    if not isinstance(source, Explained):
+        return {}
+    settings, _ = faults.settings_of(plugin, Resolution({**worker.providers, **{k: v for k, v in config.items() if v is not None}}).texts)
+    async with asyncio.timeout(_PATIENCE):
+        return await source.explained(settings)
 
 
 def _clients(plugin: Plugin, texts: Texts, worker: Worker) -> list[Entry]:

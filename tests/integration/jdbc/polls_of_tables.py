@@ -12,6 +12,7 @@ class Polls:
     """`records` are filled records in order; `offsets` what is stored, by partition as a tuple of its items."""
 
     def __init__(self, db, names, **config):
+        self.schema = "public"
         self.config = {
             "connection.url": f"jdbc:postgresql://{db.host}:{db.port}/{db.dbname}", "connection.user": db.user,
             "topic.prefix": names.prefix + "_", "mode": "incrementing", "poll.interval.ms": "20", "table.poll.interval.ms": "100",
@@ -83,8 +84,16 @@ class Polls:
 
     def offset(self, table, **more):
         """What is stored for a table, without what is pycdc's own."""
-        found = [o for p, o in self.offsets.items() if dict(p).get("table") == f"public.{table}"]
+        found = [o for p, o in self.offsets.items() if dict(p).get("table") == f"{self.schema}.{table}"]
         return {k: v for k, v in found[0].items() if k != "pycdc_snapshot"} if found else None
+
+
+class MySqlPolls(Polls):
+    """The same of a database of MariaDB."""
+
+    def __init__(self, db, names, **config):
+        super().__init__(db, names, **{"connection.url": f"jdbc:mysql://{db.host}:{db.port}/{db.dbname}", "catalog.pattern": db.dbname.replace("_", r"\_"), **config})
+        self.schema = db.dbname
 
 
 def has(*ids):

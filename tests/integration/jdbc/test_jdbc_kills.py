@@ -1,99 +1,23 @@
-"""`pycdc source` over JDBC's protocol of polls, killed again and again while rows are committed out of order."""
+"""`pycdc source` over polls of PostgreSQL, killed again and again while rows are committed out of order."""
 
-import json
-import random
 import sys
-import threading
-import time
 from pathlib import Path
 
 import psycopg
 import pytest
-from confluent_kafka import Consumer, TopicPartition
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "scenarios"))
-from processes import Process, write
-
-from pycdc.servers.process import wait_for
-
-
-class OutOfOrder(threading.Thread):
-    """Takes numbers, waits, and commits; parts of transactions are undone, others are savepoints."""
-
-    def __init__(self, dsn, seed):
-        super().__init__()
-        self.dsn, self.chance, self.ended = dsn, random.Random(seed), threading.Event()
-
-    def run(self):
-        with psycopg.connect(self.dsn) as conn:
-            while not self.ended.is_set():
-                for _ in range(self.chance.randint(1, 4)):
-                    if self.chance.random() < 0.3:
-                        with conn.transaction():
-                            conn.execute("INSERT INTO t (x) VALUES ('savepoint')")
-                    else:
-                        conn.execute("INSERT INTO t (x) VALUES ('plain')")
-                    time.sleep(self.chance.random() * 0.05)
-                conn.rollback() if self.chance.random() < 0.2 else conn.commit()
-
-
-CONFIGS = {
-    "incrementing": {"mode": "incrementing", "incrementing.column.name": "id"},
-    "timestamp": {"mode": "timestamp", "timestamp.column.name": "at"},
-    "timestamp+incrementing": {"mode": "timestamp+incrementing", "timestamp.column.name": "at", "incrementing.column.name": "id"},
-}
+sys.path.insert(0, str(Path(__file__).parent))
+from kills_of_polls import CONFIGS, killed_again_and_again
 
 
 @pytest.mark.parametrize("mode", CONFIGS)
-def test_every_committed_row_arrives(mode, postgres_db, kafka, names, tmp_path):
-    seed = random.randrange(1 << 30)
-    print(f"seed {seed}")
-    chance = random.Random(seed)
-    with psycopg.connect(postgres_db.dsn, autocommit=True) as sql:
-        sql.execute("CREATE TABLE t (id serial PRIMARY KEY, x text, at timestamptz NOT NULL DEFAULT now()); CREATE INDEX ON t (at)")
-        file = write(tmp_path / "source.json", {
-            "name": names.base, "connector.class": "jdbc-source", "topic.prefix": names.prefix + "_", "poll.interval.ms": "50",
-            "connection.url": f"jdbc:postgresql://{postgres_db.host}:{postgres_db.port}/{postgres_db.dbname}", "connection.user": "postgres",
-            "bootstrap.servers": kafka, "value.converter": "org.apache.kafka.connect.json.JsonConverter", "value.converter.schemas.enable": "false",
-            **CONFIGS[mode],
-        })  # fmt: skip
-        process = Process(["source", "--config", file, "--offsets-file", str(tmp_path / "offsets")], tmp_path / "log")
-        writers = [OutOfOrder(postgres_db.dsn, chance.random()) for _ in range(4)]
-        process.start()
-        for writer in writers:
-            writer.start()
-        try:
-            for _ in range(4):
-                time.sleep(1.2 + chance.random())  # a moment of its life, whatever it does
-                process.kill()
-                process.start()
-        finally:
-            for writer in writers:
-                writer.ended.set()
-            for writer in writers:
-                writer.join()
-        wanted = {row[0] for row in sql.execute("SELECT id FROM t")}
-        with Topic(kafka, f"{names.prefix}_t") as topic:
-            wait_for(lambda: wanted <= set(topic.read()), 40, f"rows are missing, seed {seed}", process.log)
-            print(f"{len(wanted)} rows, {len(topic.ids)} records")
-            assert set(topic.ids) == wanted, f"rows that were undone, seed {seed}"
-        process.stop()
-    assert "Traceback" not in process.log.read_text()
+def test_every_committed_row_arrives(mode, sql, postgres_db, kafka, names, tmp_path):
+    sql.execute("CREATE TABLE t (id serial PRIMARY KEY, x text, at timestamptz NOT NULL DEFAULT now()); CREATE INDEX ON t (at)")
+    url = f"jdbc:postgresql://{postgres_db.host}:{postgres_db.port}/{postgres_db.dbname}"
 
+    def ids():
+        return {row[0] for row in sql.execute("SELECT id FROM t")}
 
-class Topic:
-    """The ids of its records, from the beginning."""
-
-    def __init__(self, kafka, name):
-        self.consumer, self.ids = Consumer({"bootstrap.servers": kafka, "group.id": "check", "enable.auto.commit": False}), []
-        self.consumer.assign([TopicPartition(name, 0, 0)])
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.consumer.close()
-
-    def read(self):
-        self.ids += [json.loads(m.value())["id"] for m in self.consumer.consume(1000, 0.3) if m.error() is None]
-        return self.ids
+    killed_again_and_again(
+        mode, lambda: psycopg.connect(postgres_db.dsn), ids, kafka, names, tmp_path, **{"connection.url": url, "connection.user": postgres_db.user}
+    )

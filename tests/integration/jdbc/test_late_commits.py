@@ -78,13 +78,16 @@ async def test_a_late_row_is_found_after_a_restart(sql, another, polls):
     await p.until(lambda q: 1 in q.ids())
 
 
-async def test_a_quiet_restart_reads_nothing_twice(sql, polls):
-    sql.execute(ORDERS)
-    inserts(sql, *"abc")
-    p = polls()
-    await p.until(has(1, 2, 3))
-    inserts(sql, "d")
-    await p.until(has(1, 2, 3, 4))
+async def test_a_quiet_restart_reads_nothing_twice(private_postgres, names):
+    """On a server of its own: a snapshot tells of everybody who is at work in the cluster."""
+    db = Database("127.0.0.1", private_postgres.port, "postgres", "postgres")
+    with psycopg.connect(db.dsn, autocommit=True) as sql:
+        sql.execute(ORDERS)
+        inserts(sql, *"abc")
+        p = Polls(db, names)
+        await p.until(has(1, 2, 3))
+        inserts(sql, "d")
+        await p.until(has(1, 2, 3, 4))
 
 
 async def test_changed_rows_are_not_late_ones(sql, another, polls):

@@ -1,6 +1,9 @@
 """Servers survive what tests do to them."""
 
+from contextlib import closing
+
 import psycopg
+import pymysql
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
@@ -39,3 +42,23 @@ def test_kafka_keeps_acknowledged_records_over_a_kill_and_an_orderly_stop(privat
         assert not private_kafka.running
         assert not accepts(private_kafka.port)
         private_kafka.start()
+
+
+def test_mariadb_keeps_what_was_committed_over_a_kill(private_mariadb):
+    def sql(statement):
+        with closing(pymysql.connect(host=private_mariadb.host, port=private_mariadb.port, user=private_mariadb.user, autocommit=True)) as conn:
+            with conn.cursor() as cursor:
+                cursor.execute(statement)
+                return cursor.fetchall()
+
+    sql("CREATE DATABASE d")
+    sql("CREATE TABLE d.kept (id int)")
+    sql("INSERT INTO d.kept VALUES (7)")
+    before = private_mariadb.pid
+    private_mariadb.kill()
+    assert not private_mariadb.running
+    assert not alive(before)
+    private_mariadb.start()
+    assert sql("SELECT id FROM d.kept") == ((7,),)
+    private_mariadb.stop()
+    assert not accepts(private_mariadb.port)

@@ -216,7 +216,7 @@ def test_help_points_to_the_reference() -> None:
 def test_help_of_the_program_names_every_command() -> None:
     text = call("--help").output
     listed = pycdc.list_commands(click.Context(pycdc))
-    assert listed == ["source", "sink", "run", "connect", "migrate", "registry", "demo", "reference"]
+    assert listed == ["source", "sink", "run", "connect", "validate", "migrate", "registry", "demo", "reference"]
     assert all(name in text for name in listed)
     assert call("--version").output.startswith("pycdc ")
 

@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from pycdc.servers import kafka, postgres
+from pycdc.servers import __main__ as needs
+from pycdc.servers import kafka, mariadb, postgres
 from pycdc.servers.process import ServerFailed, free_port, locked, require, run, wait_for
 
 
@@ -29,6 +30,17 @@ def test_waiting_ends_with_the_tail_of_the_log(tmp_path):
 def test_a_missing_program_is_named_with_the_command_that_installs_it():
     with pytest.raises(ServerFailed, match=r"no-such-program is not installed(.|\n)*apt-get install it"):
         require("no-such-program", "apt-get install it")
+
+
+def test_a_missing_mariadb_is_an_error_of_make_servers(monkeypatch, capsys):
+    monkeypatch.setattr(mariadb, "_PACKAGED", {"mariadbd": "/nowhere/mariadbd", "mariadb-install-db": "/nowhere/mariadb-install-db"})
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(ServerFailed, match=r"MariaDB is not installed(.|\n)*there is no mariadbd(.|\n)*apt-get install mariadb-server"):
+        mariadb.binaries()
+    monkeypatch.setattr(postgres, "binaries", lambda: None)
+    monkeypatch.setattr(needs, "jars", lambda **_: None)
+    assert (needs.main(["--mariadb"]), needs.main([])) == (1, 0)
+    assert "apt-get install mariadb-server" in capsys.readouterr().err
 
 
 def test_what_a_failed_command_printed_is_in_the_error():

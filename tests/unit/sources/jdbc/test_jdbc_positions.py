@@ -11,7 +11,7 @@ from pycdc.sources.jdbc.tables import TableId
 
 
 def test_partitions_newest_first():
-    found = partitions(TableId("public", "t"), "shop")
+    found = partitions(TableId("public", "t"), ["public.t", "shop.public.t"])
     # the order of members is part of the topic's key: that of Java's hash map
     assert [orjson.dumps(p) for p in found] == [
         b'{"protocol":"1","table":"public.t"}', b'{"protocol":"1","table":"shop.public.t"}', b'{"table":"t"}',

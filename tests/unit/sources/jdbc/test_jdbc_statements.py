@@ -4,15 +4,37 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from pycdc.sources.jdbc.dialect import ResultColumn
 from pycdc.sources.jdbc.offsets import Position
-from pycdc.sources.jdbc.statements import Stamps, Statements
+from pycdc.sources.jdbc.postgresql.dialect import PostgreSql
+from pycdc.sources.jdbc.postgresql.late import late
+from pycdc.sources.jdbc.statements import Names, Stamps
+from pycdc.sources.jdbc.statements import Statements as Made
 from pycdc.sources.jdbc.tables import TableId
-from pycdc.sources.jdbc.times import WallClock
+from pycdc.sources.jdbc.times import ValueSettings
 
 TABLE = TableId("public", "t_orders")
 #: 2026-01-01 00:00:00.5 UTC.
 AT = 1_767_225_600_500_000
-ZONED, PLAIN = Stamps(("at",)), Stamps(("at",), WallClock(ZoneInfo("Europe/Berlin")))
+POSTGRESQL = PostgreSql()
+QUOTED, BARE = Names(POSTGRESQL.quote, POSTGRESQL.quote), Names(str, POSTGRESQL.bare)
+
+
+def stamps(*columns, kind="timestamptz"):
+    moments = POSTGRESQL.moments(ResultColumn("at", kind), ValueSettings(zone=ZoneInfo("Europe/Berlin")))
+    assert moments is not None
+    return Stamps(columns, moments.literal)
+
+
+def Statements(source, *, quoted=True, **more):
+    return Made(source, QUOTED if quoted else BARE, **more)
+
+
+def late_rows(statements, position, *, ids=0, window_us=0, number=False, stamp=False):
+    return late(statements, position, has_number=number, has_stamp=stamp, ids=ids, window_us=window_us)
+
+
+ZONED, PLAIN = stamps("at"), stamps("at", kind="timestamp")
 
 
 def test_without_a_tracking_column_everything_is_read():
@@ -41,7 +63,7 @@ def test_timestamps_without_zone_are_wall_clock():
 
 
 def test_several_timestamps_are_coalesced():
-    s = Statements(TABLE, stamps=Stamps(("changed", "made")))
+    s = Statements(TABLE, stamps=stamps("changed", "made"))
     assert s.new(Position(), 0).endswith('ORDER BY COALESCE("changed","made") ASC')
 
 
@@ -60,33 +82,32 @@ def test_quotes():
 
 
 def test_late_rows_are_those_that_the_snapshot_does_not_show():
-    numbers = Statements(TABLE, number="id", suffix="LIMIT 5").late(Position(100, snapshot="730:740:731,733"), ids=10, window_us=0)
+    numbers = late_rows(Statements(TABLE, number="id", suffix="LIMIT 5"), Position(100, snapshot="730:740:731,733"), number=True, ids=10)
     assert numbers is not None
     assert '"id" > 90 AND "id" <= 100' in numbers
     assert numbers.endswith('>= 730 ORDER BY "id" ASC'), "a limit would cut off rows that no later poll looks for"
-    stamps = Statements(TABLE, stamps=ZONED).late(Position(stamp_us=AT, snapshot="730:740:731"), ids=0, window_us=1_000_000)
+    stamps = late_rows(Statements(TABLE, stamps=ZONED), Position(stamp_us=AT, snapshot="730:740:731"), stamp=True, window_us=1_000_000)
     assert stamps is not None
     assert """"at" > '2025-12-31 23:59:59.500000+00' AND "at" <= '2026-01-01 00:00:00.500000+00'""" in stamps
     assert "NOT pg_catalog.txid_visible_in_snapshot(" in stamps
-    both = Statements(TABLE, number="id", stamps=ZONED).late(Position(7, AT, "730:740:731"), ids=0, window_us=1_000_000)
+    both = late_rows(Statements(TABLE, number="id", stamps=ZONED), Position(7, AT, "730:740:731"), number=True, stamp=True, window_us=1_000_000)
     assert both is not None
     assert """("at" < '2026-01-01 00:00:00.500000+00' OR "id" <= 7)""" in both
 
 
 @pytest.mark.parametrize(
-    ("statements", "position"),
+    ("position", "columns"),
     [
-        (Statements(TABLE, number="id"), Position(5)),  # the original's position knows no snapshot
-        (Statements("SELECT 1", number="id"), Position(5, snapshot="3:3:")),
-        (Statements(TABLE), Position(snapshot="3:3:")),
-        (Statements(TABLE, number="id"), Position(snapshot="3:3:")),
-        (Statements(TABLE, stamps=ZONED), Position(snapshot="3:3:")),
+        (Position(5), {"number": True}),  # the original's position knows no snapshot
+        (Position(snapshot="3:3:"), {}),
+        (Position(snapshot="3:3:"), {"number": True}),
+        (Position(snapshot="3:3:"), {"stamp": True}),
     ],
 )
-def test_nothing_can_tell_what_is_late(statements, position):
-    assert statements.late(position, ids=10, window_us=10) is None
+def test_nothing_can_tell_what_is_late(position, columns):
+    assert late_rows(Statements(TABLE, number="id", stamps=ZONED), position, ids=10, window_us=10, **columns) is None
 
 
 def test_looking_back_can_be_turned_off():
-    assert Statements(TABLE, number="id").late(Position(5, snapshot="3:3:"), ids=0, window_us=10) is None
-    assert Statements(TABLE, stamps=ZONED).late(Position(stamp_us=5, snapshot="3:3:"), ids=10, window_us=0) is None
+    assert late_rows(Statements(TABLE, number="id"), Position(5, snapshot="3:3:"), number=True, window_us=10) is None
+    assert late_rows(Statements(TABLE, stamps=ZONED), Position(stamp_us=5, snapshot="3:3:"), stamp=True, ids=10) is None

@@ -6,8 +6,11 @@ from hypothesis import strategies as st
 
 from pycdc.errors import ServerError
 from pycdc.model.javaregex import NameFilter
+from pycdc.mysql.session import quote_name as backticks
+from pycdc.postgres.session import quote_name
 from pycdc.sources.jdbc.config import JdbcSourceConfig
 from pycdc.sources.jdbc.mappings import ColumnMappings
+from pycdc.sources.jdbc.postgresql.dialect import PostgreSql
 from pycdc.sources.jdbc.tables import TableId, chosen, groups, must_differ, read_written, written
 
 A, B, C = TableId("public", "a"), TableId("public", "b"), TableId("s", "c")
@@ -26,7 +29,7 @@ A, B, C = TableId("public", "a"), TableId("public", "b"), TableId("s", "c")
     ],
 )
 def test_lists(config, tables):
-    assert chosen([A, B, C], JdbcSourceConfig.of(**config)) == tables
+    assert chosen([A, B, C], JdbcSourceConfig.of(**config), quote_name) == tables
 
 
 def test_tables_of_one_name_would_share_a_topic():
@@ -46,9 +49,10 @@ def test_tasks_share_them_evenly_and_in_order(count, tasks, sizes):
     assert [t for g in made for t in g] == tables
 
 
+@pytest.mark.parametrize("quote", [quote_name, backticks])
 @given(st.lists(st.builds(TableId, st.text(min_size=1), st.text(min_size=1))))
-def test_what_a_task_is_given_is_read(tables):
-    assert read_written(written(tables)) == tables
+def test_what_a_task_is_given_is_read(quote, tables):
+    assert read_written(written(tables, quote)) == tables
 
 
 def test_what_others_write_is_read():
@@ -90,7 +94,7 @@ def faults(**config):
         ({"topic__prefix": "a b"}, ["topic.prefix"]),
         ({"db__timezone": "Mars"}, ["db.timezone"]),
         ({"incrementing__column__mapping": "x"}, ["incrementing.column.mapping"]),
-        ({"connection__url": "jdbc:mysql://h/d"}, ["connection.url"]),
+        ({"connection__url": "jdbc:oracle://h/d"}, ["connection.url"]),
     ],
 )
 def test_configurations(config, keys):
@@ -104,5 +108,5 @@ def test_the_old_word_for_precision():
 
 def test_parameters_of_the_driver():
     settings, _ = faults(**{"connection.sslmode": "require", "connection.user": "u", "connection.currentSchema": "s"})
-    made = settings.connection("x")
+    made = PostgreSql().connection(settings, "x")
     assert (made.sslmode, made.user, made.options["search_path"], made.options["row_security"]) == ("require", "u", "s", "on")

@@ -5,6 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from pycdc.sources.jdbc.postgresql.types import column_type
 from pycdc.sources.jdbc.times import (
     ValueSettings,
     WallClock,
@@ -16,7 +17,6 @@ from pycdc.sources.jdbc.times import (
     utc_us,
     wall_us,
 )
-from pycdc.sources.jdbc.types import column_type
 
 
 def typmod(precision, scale=0):
