@@ -76,6 +76,7 @@ TABLE: Final[Mapping[Kind, Mapping[str, str]]] = {
         "org.apache.kafka.connect.storage.SimpleHeaderConverter": "pycdc.converters.simple_header:SimpleHeaderConverter",
         "org.apache.kafka.connect.converters.ByteArrayConverter": "pycdc.converters.bytes:ByteArrayConverter",
         "io.confluent.connect.avro.AvroConverter": "pycdc.converters.avro:AvroConverter",
+        "io.confluent.connect.protobuf.ProtobufConverter": "pycdc.converters.protobuf:ProtobufConverter",
     },
     TRANSFORM: {
         **_sided("Cast", "ExtractField", "Flatten", "HeaderFrom", "HoistField", "InsertField", "MaskField", "ReplaceField",
@@ -107,7 +108,6 @@ TABLE: Final[Mapping[Kind, Mapping[str, str]]] = {
 
 #: Names that the original has and a later release of pycdc will have.
 LATER: Final[Mapping[str, Kind]] = {
-    "io.confluent.connect.protobuf.ProtobufConverter": CONVERTER,
     "io.confluent.connect.json.JsonSchemaConverter": CONVERTER,
 }  # fmt: skip
 

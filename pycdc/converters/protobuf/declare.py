@@ -9,7 +9,7 @@ sources of 7.9.
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote_plus
 
 from pycdc.converters.protobuf.config import ProtobufConverterConfig
@@ -242,14 +242,21 @@ class _Declaring:
             return schema.parameter(parameter) or ""
         if schema.type in ("int8", "int16"):
             params[CONNECT_TYPE] = schema.type
-        kind = SCALAR[schema.type]
-        if schema.type in ("int32", "int64"):
-            kind = schema.parameter(TYPE) or kind
-            if kind not in SCALARS:
-                raise RecordError("a type that Protobuf has not got", cause=f"{TYPE}={kind} of field {name}")
-        if self.settings.wrapper and schema.optional:
-            return _WRAPPER_OF[_WRAPPED_AS.get(kind, SCALAR[schema.type])]
-        return kind
+        return scalar_type(schema, name, self.settings)
+
+
+def scalar_type(schema: Schema, name: str, settings: ProtobufConverterConfig) -> str:
+    """The type of field `name`, which is no message of its own but a scalar, a wrapper or a logical type. Raises RecordError."""
+    if schema.name in LOGICAL:
+        return LOGICAL[schema.name]
+    kind = SCALAR.get(schema.type, schema.type)
+    if schema.type in ("int32", "int64"):
+        kind = schema.parameter(TYPE) or kind
+        if kind not in SCALARS:
+            raise RecordError("a type that Protobuf has not got", cause=f"{TYPE}={kind} of field {name}")
+    if settings.wrapper and schema.optional and schema.type in SCALAR:
+        return _WRAPPER_OF[_WRAPPED_AS.get(kind, SCALAR[schema.type])]
+    return kind
 
 
 def map_entry(name: str) -> str:
@@ -270,7 +277,12 @@ def _check(message: ProtoMessage) -> None:
             )  # fmt: skip
         if not 0 < f.number < 1 << 29:
             raise RecordError("a field's number is none for Protobuf", cause=f"{f.number}, field {f.name} of {message.name}")
-    for what, values in (("name", [f.name for f in fields]), ("number", [f.number for f in fields])):
-        twice = {v for v in values if values.count(v) > 1} if len(set(values)) < len(values) else ()
-        if twice:
-            raise RecordError(f"two fields of a message have one {what}", cause=f"{sorted(twice)} in {message.name}")
+    names, numbers = [f.name for f in fields], [f.number for f in fields]
+    if len(set(names)) < len(names):
+        raise RecordError("two fields of a message have one name", cause=f"{_twice(names)} in {message.name}")
+    if len(set(numbers)) < len(numbers):
+        raise RecordError("two fields of a message have one number", cause=f"{_twice(numbers)} in {message.name}")
+
+
+def _twice(values: list[Any]) -> str:
+    return ", ".join(map(str, dict.fromkeys(v for v in values if values.count(v) > 1)))
