@@ -159,7 +159,7 @@ class _Declaring:
             return
         made = self._of(message, schema, name, number)
         if in_map:
-            made.params = {}  # not kept there
+            made.params, made.label = {}, ""  # not kept there
         message.fields.append(made)
 
     def _oneof(self, message: ProtoMessage, schema: Schema) -> None:
@@ -176,6 +176,8 @@ class _Declaring:
                     hint=f"give its schema the parameter {TAG}",
                 )  # fmt: skip
             made = self._of(message, f.schema, field_name(f.name, self.settings), int(tag))
+            if made.label == "repeated":
+                raise RecordError("Protobuf has no arrays and maps in oneofs", cause=f"field {f.name} of {name}")
             made.in_oneof, made.label = True, ""
             fields.append(made)
         message.oneofs.append((name, fields))
@@ -189,6 +191,11 @@ class _Declaring:
         if schema.type == "array":
             assert schema.items is not None
             schema = schema.items
+            if schema.type in ("array", "map"):
+                raise RecordError(
+                    f"Protobuf has no {schema.type}s in arrays", cause=f"field {name}",
+                    hint="exclude the column, or give the topic another converter",
+                )  # fmt: skip
         params: dict[str, str] = {}
         kind = self._type(schema, name, params)
         if schema.type == "struct":
@@ -228,11 +235,6 @@ class _Declaring:
                     if (value := schema.parameter(theirs)) is not None
                 )  # fmt: skip
             return LOGICAL[schema.name]
-        if schema.type == "array":
-            raise RecordError(
-                "Protobuf has no arrays in arrays", cause=f"field {name}",
-                hint="exclude the column, or give the topic another converter",
-            )  # fmt: skip
         if schema.type == "map":
             return map_entry(self._short(schema.name))
         if schema.type == "struct":
@@ -280,6 +282,12 @@ def _check(message: ProtoMessage) -> None:
     names, numbers = [f.name for f in fields], [f.number for f in fields]
     if len(set(names)) < len(names):
         raise RecordError("two fields of a message have one name", cause=f"{_twice(names)} in {message.name}")
+    names += [part.name for part in (*message.messages, *message.enums)] + [name for name, _ in message.oneofs]
+    if len(set(names)) < len(names):
+        raise RecordError(
+            "two parts of a message have one name", cause=f"{_twice(names)} in {message.name}",
+            hint="give the field another name, or its type another one with SetSchemaMetadata",
+        )  # fmt: skip
     if len(set(numbers)) < len(numbers):
         raise RecordError("two fields of a message have one number", cause=f"{_twice(numbers)} in {message.name}")
 

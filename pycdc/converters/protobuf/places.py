@@ -7,7 +7,7 @@ A field's null is its default, where it has one: Connect's Struct.get gives it s
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -170,8 +170,9 @@ class _Placing:
             return Place(name=field.name, start=e.tag(field.number, e.BYTES), fields=self.fields(schema, inner, outer))
         parameter = enum_parameter(schema, self.settings)
         if parameter is not None and schema.name not in LOGICAL:
-            return _enum(schema, symbols(schema, parameter), field, implicit=implicit)
-        if scalar_type(schema, field.name, self.settings) != field.type:
+            declared = {v for m in (message, *above) for enum in m.enums if enum.name == field.type for v in enum.values}
+            return _enum(schema, [v for v in symbols(schema, parameter) if v in declared], field, implicit=implicit)
+        if not _takes(field.type, scalar_type(schema, field.name, self.settings)):
             raise _two_types(message, field.name)
         if field.type in LOGICAL.values():
             return _logical(schema, field)
@@ -197,7 +198,7 @@ class _Placing:
         )
 
     def _array(self, items: Schema, field: ProtoField, message: ProtoMessage, above: tuple[ProtoMessage, ...]) -> Place:
-        if field.type in e.SCALARS and e.SCALARS[field.type][0] != e.BYTES and scalar_type(items, field.name, self.settings) == field.type:
+        if field.type in e.SCALARS and e.SCALARS[field.type][0] != e.BYTES and _takes(field.type, scalar_type(items, field.name, self.settings)):
             payload, start = e.SCALARS[field.type][1], e.tag(field.number, e.BYTES)
 
             def packed(values: Any) -> bytes:
@@ -227,6 +228,16 @@ class _Placing:
             return b"".join([frame(key.bytes_of(k) + value.bytes_of(_plain(v))) for k, v in values.items()])
 
         return Place(name=field.name, encode=encode)
+
+
+def _takes(declared: str, kind: str) -> bool:
+    """Whether values of `kind` are written as `declared`, which another type of the same name brought: where Java's are the same."""
+    return declared == kind or any(declared in numbers and kind in numbers for numbers in _NUMBERS)
+
+
+_NUMBERS: Final = (
+    {"int32", "uint32", "sint32", "fixed32", "sfixed32"}, {"int64", "uint64", "sint64", "fixed64", "sfixed64"},
+)  # fmt: skip
 
 
 def _as_int32(value: int) -> bytes:
@@ -284,7 +295,7 @@ def _enum(schema: Schema, values: list[tuple[str, int]], field: ProtoField, *, i
         try:
             return known[value]
         except KeyError:
-            raise RecordError("a value is no symbol of its enum", cause=f"enum {field.type} of field {field.name}") from None
+            raise RecordError("a value is no symbol of its enum, or of another one of that name", cause=f"enum {field.type} of field {field.name}") from None
 
     return Place(name=field.name, encode=encode)
 

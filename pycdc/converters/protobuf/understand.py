@@ -243,8 +243,9 @@ def _each(item: Fix) -> Fix:
 
 
 def map_name(name: str) -> str:
-    """The name of a map, from that of its entries' type: words in small letters, put together by underscores."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.removesuffix("Entry")).lower()
+    """The name of a map, from that of its entries' type: in small letters, with an underscore before each capital."""
+    package, dot, own = name.rpartition(".")
+    return package + dot + re.sub(r"(?<!^)(?=[A-Z])", "_", own.removesuffix("Entry")).lower()
 
 
 def _real(m: Descriptor) -> list[OneofDescriptor]:
