@@ -282,7 +282,7 @@ def _check(message: ProtoMessage) -> None:
     names, numbers = [f.name for f in fields], [f.number for f in fields]
     if len(set(names)) < len(names):
         raise RecordError("two fields of a message have one name", cause=f"{_twice(names)} in {message.name}")
-    names += [part.name for part in (*message.messages, *message.enums)] + [name for name, _ in message.oneofs]
+    names += [m.name for m in message.messages] + [e.name for e in message.enums] + [name for name, _ in message.oneofs]
     if len(set(names)) < len(names):
         raise RecordError(
             "two parts of a message have one name", cause=f"{_twice(names)} in {message.name}",

@@ -223,7 +223,7 @@ _MS_OF_DAY: Final = 86_400_000
 _EPOCH: Final = 2_440_588
 GREGORIAN: Final = -141_427
 #: Seconds of 0001-01-01 and of the end of 9999.
-_FIRST, _LAST = -62_135_596_800, 253_402_300_799
+FIRST, LAST = -62_135_596_800, 253_402_300_799
 
 
 def date(days: int) -> bytes:
@@ -270,7 +270,7 @@ def time_of_day(ms: int) -> bytes:
 def timestamp(ms: int) -> bytes:
     """google.protobuf.Timestamp. Raises RecordError."""
     seconds, ms = divmod(ms, 1000)
-    if not _FIRST <= seconds <= _LAST:
+    if not FIRST <= seconds <= LAST:
         raise RecordError(
             "a timestamp has no form in Protobuf", cause="it is not in the years 1 to 9999",
             hint="set time.precision.mode=adaptive for the connector, which writes timestamps as numbers",

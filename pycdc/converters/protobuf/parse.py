@@ -196,11 +196,12 @@ class _File:
         field.label = _LABELS[given.cardinality.name] if given.cardinality is not None else _OPTIONAL
         self._type(field, given.type)
         for option in given.options:
-            name = option.name.strip("()").lstrip(".")
+            name = option.name.replace("(", "").replace(")", "").lstrip(".")
             if name == "default":
                 field.default_value = _default(option.value, given.type)
-            elif name == _META:
-                self.meta[prefix + given.name] = dict(_parameters(option.value))
+            elif name in (_META, f"{_META}.params"):
+                found = _members(option.value, "params") if name == _META else iter([option.value])
+                self.meta.setdefault(prefix + given.name, {}).update(_parameters(found))
         return field
 
     def _type(self, field: FieldDescriptorProto, name: str) -> None:
@@ -256,13 +257,13 @@ def _malformed(cause: str) -> RecordError:
     return RecordError("a Protobuf schema is malformed", cause=cause)
 
 
-def _parameters(meta: Any) -> Iterator[tuple[str, str]]:
-    """The map `params` of a confluent.field_meta."""
-    for entries in _members(meta, "params"):
+def _parameters(found: Iterator[Any]) -> Iterator[tuple[str, str]]:
+    """The map `params` of a confluent.field_meta, in which an entry stands alone or several in a list."""
+    for entries in found:
         for entry in entries if isinstance(entries, list) else [entries]:
-            found = {name: value for name in ("key", "value") for value in _members(entry, name)}
-            if isinstance(found.get("key"), str):
-                yield found["key"], str(found.get("value", ""))
+            parts = {name: value for name in ("key", "value") for value in _members(entry, name)}
+            if isinstance(parts.get("key"), str):
+                yield parts["key"], str(parts.get("value", ""))
 
 
 def _members(literal: Any, name: str) -> Iterator[Any]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pycdc.converters.protobuf import declare as d
 from pycdc.converters.protobuf.config import ProtobufConverterConfig
-from pycdc.converters.protobuf.encoding import day_number
+from pycdc.converters.protobuf.encoding import FIRST, LAST, day_number
 from pycdc.errors import RecordError
 from pycdc.model.envelope import AFTER, OP, SOURCE
 from pycdc.model.schema import DECIMAL, Field, Schema
@@ -56,7 +56,13 @@ class Understood:
 
     def read(self, body: bytes) -> Any:
         """The value. Raises Google's DecodeError, and ValueError for what no value is made of."""
-        return self._fix(self._class.FromString(body))
+        return self._fix(self._parse(body))
+
+    def _parse(self, body: bytes) -> Any:
+        message = self._class.FromString(body)
+        if not message.IsInitialized():
+            raise ValueError("a required field is missing")
+        return message
 
     @property
     def is_envelope(self) -> bool:
@@ -66,7 +72,7 @@ class Understood:
         """Of many envelopes, the op and the row as it became, and the source of the first. Raises as `read`, and
         ValueError where they are of several tables.
         """
-        messages = list(map(self._class.FromString, bodies))
+        messages = list(map(self._parse, bodies))
         first = messages[0].source
         table = (first.schema, first.table)
         if any((m.source.schema, m.source.table) != table for m in messages):
@@ -326,6 +332,8 @@ def _time(m: Any) -> int:
 
 
 def _timestamp(m: Any) -> int:
+    if not (FIRST <= m.seconds <= LAST and 0 <= m.nanos < 1_000_000_000):
+        raise ValueError("a timestamp that is not of the years 1 to 9999")
     ms: int = m.seconds * 1000 + m.nanos // 1_000_000
     return ms
 
