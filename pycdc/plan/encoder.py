@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from pycdc.errors import PycdcError, RecordError
+from pycdc.errors import RecordError
 from pycdc.model.record import Record
 from pycdc.model.template import Leaf, NeedsValue, Row, fill, leaves, mapped_leaves
 from pycdc.plan.chain import Chain
@@ -128,9 +128,7 @@ class Encoder:
             return self._readable(template, run)
         try:
             return [_run_plan(plan, run.rows)]
-        except PycdcError:
-            raise
-        except Exception:  # a leaf function met a text it cannot read: the readable path names it
+        except Exception:  # a text that cannot be read, a value that cannot be written: the readable path names it
             return self._readable(template, run)
 
     # ---- plans
