@@ -164,20 +164,27 @@ class ProtobufConverter(RegisteredConverter):
             return None
         if data[0][0] != 0 or not all(map(bytes.startswith, data, repeat(start))):
             return None
-        understood = self._understood.get(start) or self._understand(topic, int.from_bytes(start[1:HEAD], "big"), start)
+        try:
+            understood = self._understood.get(start) or self._understand(topic, int.from_bytes(start[1:HEAD], "big"), start)
+        except RecordError:
+            return None
         return understood, [message[len(start) :] for message in data]
 
     def _understand(self, topic: str, id_: int, start: bytes) -> Understood:
         from pycdc.converters.protobuf.parse import Parsed
 
-        parsed = Parsed(self._text(topic, id_), self._schemas.referred(id_))
+        text = self._text(topic, id_)
         if len(self._understood) >= self._limit:
             self._understood.clear()
         try:
-            descriptor = parsed.descriptor(_indexes_in(start[HEAD:]))
+            parsed = Parsed(text, self._schemas.referred(id_))
+            made = Understood(parsed.descriptor(_indexes_in(start[HEAD:])), parsed.meta, self.settings)
+        except RecordError as error:
+            error.where = f"{topic}, schema {id_}"
+            raise
         except ValueError as error:
             raise not_as_said(topic, id_, error) from None
-        made = self._understood[start] = Understood(descriptor, parsed.meta, self.settings)
+        self._understood[start] = made
         return made
 
 

@@ -73,7 +73,10 @@ class Parsed:
         return found
 
     def _add(self, name: str, text: str, referred: Mapping[str, str]) -> None:
-        file = _File(name, text)
+        try:
+            file = _File(name, text)
+        except (ValueError, TypeError) as error:  # a number that is too large for what it is
+            raise _malformed(str(error)) from None
         for dependency in file.proto.dependency:
             self._import(dependency, referred)
         if name == _OWN:

@@ -163,7 +163,7 @@ class _Understanding:
         always = (f.type != _MESSAGE or f.is_repeated) and not (
             _is_proto3_optional(f) or (s.proto2_optional and is_optional)
         ) and not _in_oneof(f)  # fmt: skip
-        if always or s.struct_for_null:
+        if always or (s.struct_for_null and not _is_logical(f)):
             return schema, (lambda m: getattr(m, name)) if fix is None else (lambda m: fix(getattr(m, name)))
 
         def take(m: Any) -> Any:
@@ -236,12 +236,30 @@ class _Understanding:
         (keys, key), (values, value) = (self._value(f) for f in m.fields)
         name = map_name(m.full_name if self.settings.enhanced else m.name)
 
+        if _is_logical(m.fields[1]):
+            value = _if_there(value)
+        elif value is not None:
+            value = _of_value(value)
+        take = value or (lambda entry: entry.value)
+
         def fix(entries: Any) -> dict[Any, Any]:
-            return {
-                (e.key if key is None else key(e.key)): (e.value if value is None else value(e.value)) for e in entries
-            }
+            return {(e.key if key is None else key(e.key)): take(e) for e in entries}
 
         return Schema(type="map", name=name, keys=keys, values=values), fix
+
+
+def _is_logical(f: FieldDescriptor) -> bool:
+    return f.type == _MESSAGE and f.message_type.full_name in _LOGICAL
+
+
+def _of_value(fix: Fix) -> Fix:
+    return lambda entry: fix(entry.value)
+
+
+def _if_there(fix: Fix | None) -> Fix:
+    """A logical type has no value where its message is not there: the original fails for most."""
+    assert fix is not None
+    return lambda entry: fix(entry.value) if entry.HasField("value") else None
 
 
 def _each(item: Fix) -> Fix:
