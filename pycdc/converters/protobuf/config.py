@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from pycdc.config.definition import Property, boolean, integer
+from typing import Final
+
+from pycdc.config.definition import Property, boolean, integer, text
 from pycdc.errors import Fault
 from pycdc.registry.config import RegistryConfig
+
+
+_ALONE: Final = "the schemas that are registered refer to nothing but what registries know by themselves"
 
 
 class ProtobufConverterConfig(RegistryConfig):
@@ -44,6 +49,9 @@ class ProtobufConverterConfig(RegistryConfig):
     skip_known = Property[bool](
         "skip.known.types", boolean(), default=True, doc="Do not register the types that come with Protobuf; only true."
     )
+
+    reference_lookup = Property[bool]("reference.lookup.only", boolean(), default=False, doc="", ignored=_ALONE)
+    reference_strategy = Property[str]("reference.subject.name.strategy", text(), default="", doc="", ignored=_ALONE)
 
     def check(self, faults: list[Fault]) -> None:
         super().check(faults)

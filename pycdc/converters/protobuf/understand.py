@@ -106,7 +106,7 @@ class _Understanding:
             self.fixes = dict(takes)
         items = tuple(takes)
         return (
-            Schema(type="struct", name=self._name(m.full_name), fields=tuple(fields)),
+            Schema(type="struct", name=_VARIABLE if _is_variable(m) else self._name(m.full_name), fields=tuple(fields)),
             lambda message: {name: take(message) for name, take in items},
         )
 
@@ -291,6 +291,14 @@ def _has_optional_keyword(f: FieldDescriptor) -> bool:
     if f.containing_oneof is not None:
         return _is_proto3_optional(f)
     return bool(f.has_presence and f.type != _MESSAGE and not f.is_required and not f.is_repeated)
+
+
+#: Debezium's struct of a number without precision, under the name by which sinks know it: the original loses the namespace.
+_VARIABLE: Final = "io.debezium.data.VariableScaleDecimal"
+
+
+def _is_variable(m: Descriptor) -> bool:
+    return m.name == "VariableScaleDecimal" and [(f.name, f.type) for f in m.fields] == [("scale", _INT32), ("value", _BYTES)]
 
 
 def _is_entry(m: Descriptor) -> bool:
