@@ -8,7 +8,6 @@ from pycdc.config.definition import Property, boolean, integer, text
 from pycdc.errors import Fault
 from pycdc.registry.config import RegistryConfig
 
-
 _ALONE: Final = "the schemas that are registered refer to nothing but what registries know by themselves"
 
 

@@ -11,6 +11,7 @@ from google.protobuf.message_factory import GetMessageClass
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pycdc.converters.protobuf import ProtobufConverterConfig
 from pycdc.converters.protobuf.declare import (
     COMMON_UNION,
     DATE,
@@ -379,6 +380,16 @@ def test_nulls_in_maps_are_what_their_type_is_without_a_value():
 def test_generated_structs_leave_logical_types_null():
     text_ = 'syntax = "proto3"; import "google/type/date.proto"; import "confluent/type/decimal.proto"; message A { google.type.Date d = 1; confluent.type.Decimal n = 2; In i = 3; message In { google.type.Date d = 1; } }'
     assert read(text_, b"\0", {"generate.struct.for.nulls": "true"})[1] == {"d": None, "n": None, "i": {"d": None}}
+
+
+def test_a_decimal_keeps_its_digits_whatever_precision_it_tells():
+    text_ = 'syntax = "proto3"; import "confluent/type/decimal.proto"; message A { confluent.type.Decimal n = 1; }'
+    assert read(text_, b"\0\x0a\x08\x0a\x02\x30\x39\x10\x02\x18\x02")[1] == {"n": Decimal("123.45")}
+
+
+def test_known_types_are_not_registered():
+    ProtobufConverterConfig.parse({"schema.registry.url": "http://r:1", "skip.known.types": "false"}, faults := [])
+    assert [f.key for f in faults] == ["skip.known.types"]
 
 
 def test_proto2_nulls():
