@@ -67,7 +67,7 @@ class _Inner:
 
     def encoded(self, columns: Sequence[Texts]) -> bytes | list[bytes]:
         inner = self._format.encoded(columns)
-        return self._frame(inner) if type(inner) is bytes else list(map(self._frame, inner))  # type: ignore[arg-type]
+        return self._frame((inner,))[0] if type(inner) is bytes else self._frame(inner)  # type: ignore[arg-type,return-value]
 
 
 def _split(pieces: Sequence[Piece]) -> list[list[bytes]]:

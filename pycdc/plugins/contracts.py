@@ -246,10 +246,10 @@ class Cell(msgspec.Struct, frozen=True):
 
 
 class Framed(msgspec.Struct, frozen=True):
-    """Pieces in front of which their length stands, or what else `frame` makes of their bytes once these are joined."""
+    """Pieces in front of which their length stands, or what else `frame` makes of them, once joined, row by row."""
 
     pieces: tuple[Piece, ...]
-    frame: Callable[[bytes], bytes]
+    frame: Callable[[Sequence[bytes]], Sequence[bytes]]
 
 
 Piece = Union[bytes, Cell, Framed]

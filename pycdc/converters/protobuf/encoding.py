@@ -7,7 +7,7 @@ Source: Google's "Encoding" of Protocol Buffers; java.util.GregorianCalendar for
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from struct import Struct
 from typing import Any, Final
@@ -180,6 +180,11 @@ def framed(start: bytes) -> Callable[[bytes], bytes]:
     return lambda body: start + varint(len(body)) + body
 
 
+def framed_column(start: bytes) -> Callable[[Sequence[bytes]], list[bytes]]:
+    """`framed` for many messages."""
+    return lambda bodies: [start + (_SHORT[len(b)] if len(b) < 16384 else number_bits(len(b))) + b for b in bodies]
+
+
 # ---- messages of logical types, without tag and length
 
 
@@ -199,6 +204,29 @@ def unscaled_decimal(scale: int) -> Encode:
 
     def encode(value: int) -> bytes:
         return _VALUE(unscaled_bytes(value)) + _PRECISION(len(str(abs(value)))) + end
+
+    return encode
+
+
+#: Bytes of an unscaled number up to which its digits, and the lengths around it, are counted by one byte.
+_FEW_BYTES: Final = 40
+
+
+def unscaled_decimals(start: bytes, scale: int) -> EncodeColumn:
+    """Fields of `unscaled_decimal`."""
+    frame, one, end = framed(start), unscaled_decimal(scale), _SCALE(scale)
+    heads = [start + bytes((size + 4 + len(end), 10, size)) for size in range(_FEW_BYTES)]
+    tails = [bytes((16, digits)) + end for digits in range(128)]
+
+    def encode(values: Iterable[int]) -> list[bytes]:
+        out = []
+        for v in values:
+            size = (v if v >= 0 else ~v).bit_length() // 8 + 1
+            if size < _FEW_BYTES:
+                out.append(heads[size] + v.to_bytes(size, "big", signed=True) + tails[len(str(v)) - (v < 0)])
+            else:
+                out.append(frame(one(v)))
+        return out
 
     return encode
 

@@ -44,7 +44,7 @@ class Place(msgspec.Struct, eq=False, kw_only=True):
     digits: bool = False
     text: e.EncodeColumn | None = None
     #: Of a Decimal, from its unscaled number.
-    unscaled: Encode | None = None
+    unscaled: e.EncodeColumn | None = None
     #: Of a message: its tag, and what is in it.
     start: bytes = b""
     fields: Fields | None = None
@@ -65,15 +65,17 @@ class Place(msgspec.Struct, eq=False, kw_only=True):
             inner: list[Piece] = []
             self.fields.write(value, inner)
             if any(type(piece) is not bytes for piece in inner):
-                out.append(Framed(tuple(inner), e.framed(self.start)))
+                out.append(Framed(tuple(inner), e.framed_column(self.start)))
             else:
                 body = b"".join(inner)  # type: ignore[arg-type]
                 out.append(self.start + e.varint(len(body)) + body)
 
     def bytes_of(self, value: Any) -> bytes:
-        """The bytes of a value without leaves."""
+        """The bytes of a value without leaves. Raises RecordError, NeedsValue."""
         out: list[Piece] = []
         self.write(value, out)
+        if any(type(piece) is not bytes for piece in out):
+            raise NeedsValue(self.name)
         return b"".join(out)  # type: ignore[arg-type]
 
 
@@ -153,12 +155,14 @@ class _Placing:
 
     def place(self, schema: Schema, field: ProtoField, message: ProtoMessage, above: tuple[ProtoMessage, ...]) -> Place:
         """Where values of `schema` go. Raises RecordError when `field`, another one's type, does not take them."""
+        if schema.type in ("array", "map") and field.label != "repeated":
+            raise _two_types(message, field.name)
         if schema.type == "array":
             assert schema.items is not None
             return self._array(schema.items, field, message, above)
         if schema.type == "map":
             return self._map(schema, field, message, above)
-        if (field.label == "repeated") != (schema.type in ("array", "map")):
+        if field.label == "repeated":
             raise _two_types(message, field.name)
         return self._single(schema, field, message, above, implicit=not field.label and not field.in_oneof)
 
@@ -170,8 +174,9 @@ class _Placing:
             return Place(name=field.name, start=e.tag(field.number, e.BYTES), fields=self.fields(schema, inner, outer))
         parameter = enum_parameter(schema, self.settings)
         if parameter is not None and schema.name not in LOGICAL:
-            declared = {v for m in (message, *above) for enum in m.enums if enum.name == field.type for v in enum.values}
-            return _enum(schema, [v for v in symbols(schema, parameter) if v in declared], field, implicit=implicit)
+            first = next((e.signed(n) for _, n in symbols(schema, parameter)), None)
+            encode = e.with_tag(e.tag(field.number, e.VARINT), self._symbols(schema, field, message, above), first if implicit else None)
+            return Place(name=field.name, encode=encode)
         if not _takes(field.type, scalar_type(schema, field.name, self.settings)):
             raise _two_types(message, field.name)
         if field.type in LOGICAL.values():
@@ -198,21 +203,45 @@ class _Placing:
         )
 
     def _array(self, items: Schema, field: ProtoField, message: ProtoMessage, above: tuple[ProtoMessage, ...]) -> Place:
-        if field.type in e.SCALARS and e.SCALARS[field.type][0] != e.BYTES and _takes(field.type, scalar_type(items, field.name, self.settings)):
-            payload, start = e.SCALARS[field.type][1], e.tag(field.number, e.BYTES)
+        """Numbers stand in one field, everything else in a field each."""
+        payload = self._packed(items, field, message, above)
+        if payload is None:
+            item = self._single(items, field, message, above, implicit=False)
+            return Place(name=field.name, encode=lambda values: b"".join([item.bytes_of(v) for v in _elements(values, field)]))
+        one, start = payload, e.tag(field.number, e.BYTES)
 
-            def packed(values: Any) -> bytes:
-                return start + e.octets(b"".join([payload(v) for v in _elements(values, field)])) if values else b""
+        def packed(values: Any) -> bytes:
+            return start + e.octets(b"".join([one(v) for v in _elements(values, field)])) if values else b""
 
-            return Place(name=field.name, encode=packed)
-        if enum_parameter(items, self.settings) is not None:
-            start, item = e.tag(field.number, e.BYTES), self._single(items, ProtoField(name=field.name, number=1, type=field.type), message, above, implicit=False)
-            return Place(
-                name=field.name,
-                encode=lambda values: start + e.octets(b"".join([item.bytes_of(v)[1:] for v in _elements(values, field)])) if values else b"",
-            )
-        item = self._single(items, field, message, above, implicit=False)
-        return Place(name=field.name, encode=lambda values: b"".join([item.bytes_of(v) for v in _elements(values, field)]))
+        return Place(name=field.name, encode=packed)
+
+    def _packed(
+        self, items: Schema, field: ProtoField, message: ProtoMessage, above: tuple[ProtoMessage, ...]
+    ) -> Encode | None:
+        """The payload of an element that is a number or an enum's."""
+        if items.name not in LOGICAL and enum_parameter(items, self.settings) is not None:
+            return self._symbols(items, field, message, above)
+        wire, payload = e.SCALARS.get(field.type, (e.BYTES, None))
+        if wire == e.BYTES or not _takes(field.type, scalar_type(items, field.name, self.settings)):
+            return None
+        return payload
+
+    def _symbols(self, schema: Schema, field: ProtoField, message: ProtoMessage, above: tuple[ProtoMessage, ...]) -> Encode:
+        """An enum's symbol, or number, -> its payload; only what the declared enum has."""
+        declared = {v for m in (message, *above) for enum in m.enums if enum.name == field.type for v in enum.values}
+        parameter = enum_parameter(schema, self.settings) or ""
+        by_name = schema.type == "string"
+        known = {s if by_name else n: e.signed(n) for s, n in reversed(symbols(schema, parameter)) if (s, n) in declared}
+
+        def encode(value: Any) -> bytes:
+            try:
+                return known[value]
+            except KeyError:
+                raise RecordError(
+                    "a value is no symbol of its enum, or of another one of that name", cause=f"enum {field.type} of field {field.name}"
+                ) from None
+
+        return encode
 
     def _map(self, schema: Schema, field: ProtoField, message: ProtoMessage, above: tuple[ProtoMessage, ...]) -> Place:
         assert schema.keys is not None
@@ -284,22 +313,6 @@ def _elements(values: Any, field: ProtoField) -> Any:
     return values
 
 
-def _enum(schema: Schema, values: list[tuple[str, int]], field: ProtoField, *, implicit: bool) -> Place:
-    start = e.tag(field.number, e.VARINT)
-    known = {symbol if schema.type == "string" else number: start + e.signed(number) for symbol, number in reversed(values)}
-    if implicit and values:
-        symbol, number = values[0]
-        known[symbol if schema.type == "string" else number] = b""
-
-    def encode(value: Any) -> bytes:
-        try:
-            return known[value]
-        except KeyError:
-            raise RecordError("a value is no symbol of its enum, or of another one of that name", cause=f"enum {field.type} of field {field.name}") from None
-
-    return Place(name=field.name, encode=encode)
-
-
 def _logical(schema: Schema, field: ProtoField) -> Place:
     if schema.name != DECIMAL:
         bodies = {"google.type.Date": e.date, "google.type.TimeOfDay": e.time_of_day, "google.protobuf.Timestamp": e.timestamp}
@@ -307,7 +320,7 @@ def _logical(schema: Schema, field: ProtoField) -> Place:
     given = schema.parameter("scale")
     place = _made_of(field, e.decimal(None if given is None else int(given)))
     if given is not None:
-        place.unscaled = _made_of(field, e.unscaled_decimal(int(given))).encode
+        place.unscaled = e.unscaled_decimals(e.tag(field.number, e.BYTES), int(given))
     return place
 
 
@@ -327,7 +340,7 @@ def _cell(p: Place, leaf: Leaf) -> Cell:
         return Cell(leaf.column, lambda text: p.bytes_of(reader.read(text)), p.null)
     if p.unscaled is not None and reader.unscaled is not None:
         read, whole = reader.unscaled, p.unscaled
-        return Cell(leaf.column, lambda text: whole(read(text)), p.null)
+        return Cell(leaf.column, lambda text: whole((read(text),))[0], p.null, lambda texts: whole(map(read, texts)))
     if p.digits and reader.form is Form.DIGITS and column is not None:
         numbers = column
         return Cell(leaf.column, lambda text: encode(int(text)), p.null, lambda texts: numbers(e.numbers_of(texts)))

@@ -306,7 +306,8 @@ def test_a_message_that_may_be_null_takes_the_readable_path():
 def test_a_leaf_in_a_list_or_a_oneof_takes_the_readable_path():
     leaf = Leaf(0, Reader(read=int, form=Form.DIGITS))
     union = struct([("i", OPTIONAL_INT32.replace(parameters=((TAG, "2"),)))], name="io.confluent.connect.protobuf.Union.u", optional=True)
-    for schema, value in ((Schema(type="array", items=INT32), [leaf]), (union, {"i": leaf}), (Schema(type="map", keys=STRING, values=INT32), {"k": leaf})):
+    rows = Schema(type="array", items=struct([("x", INT32)], name="R"))
+    for schema, value in ((Schema(type="array", items=INT32), [leaf]), (rows, [{"x": leaf}]), (union, {"i": leaf}), (Schema(type="map", keys=STRING, values=INT32), {"k": leaf})):
         memory = Files()
         with pytest.raises(NeedsValue):
             message(converter(memory), memory, struct([("f", schema)], name="T"), {"f": value})
@@ -320,7 +321,7 @@ def test_what_holds_leaves_is_framed():
     _head, framed, rest = written
     assert isinstance(framed, Framed)
     assert isinstance(framed.pieces[0], Cell)
-    assert framed.frame(framed.pieces[0].encode(b"300")) + rest == b"\x0a\x03\x08\xac\x02\x12\x02\x08\x05"
+    assert framed.frame([framed.pieces[0].encode(b"300")])[0] + rest == b"\x0a\x03\x08\xac\x02\x12\x02\x08\x05"
 
 
 @given(st.lists(INTEGERS[64], min_size=1, max_size=30).map(lambda n: n * 5), st.booleans())
@@ -331,6 +332,19 @@ def test_a_column_of_numbers_is_its_numbers(numbers, optional):
     column = list(cell.encode_column([b"%d" % n for n in numbers]))
     assert column == [cell.encode(b"%d" % n) for n in numbers]
     assert [row["n"] for row in PLAIN[optional].read_rows("t", [head + body for body in column]).rows] == numbers
+
+
+@given(st.lists(st.integers(-(10**110), 10**110) | st.integers(-300, 300), min_size=1), st.integers(-3, 40))
+def test_a_column_of_decimals_is_what_each_is(numbers, scale):
+    schema = struct([("n", Schema(type="bytes", name=DECIMAL, parameters=(("scale", str(scale)),)))], name="T")
+    memory = Files()
+    subject = converter(memory)
+    leaf = Leaf(0, Reader(read=lambda t: Decimal(int(t)).scaleb(-scale), unscaled=int))
+    head, cell = pieces(subject, memory, schema, {"n": leaf})
+    column = list(cell.encode_column([b"%d" % n for n in numbers]))
+    assert column == [cell.encode(b"%d" % n) for n in numbers]
+    values = [Decimal((int(n < 0), tuple(map(int, str(abs(n)))), -scale)) for n in numbers]
+    assert [head + body for body in column] == [message(subject, memory, schema, {"n": v}) for v in values]
 
 
 PLAIN = {
