@@ -17,6 +17,10 @@ _LEVEL = re.compile(r"compatibility: '(\w+)'")
 _POINTER = re.compile(r"at (?:path '?)?(/fields/[\w/]+)")
 _PATH = re.compile(r"at path '(/[\w/]+)'")
 
+#: Into a .proto text, Confluent's and Apicurio's.
+_PROTO_PATH = re.compile(r"at path:? '#/([\w./]+/\d+)'")
+_PROTO_MESSAGE = re.compile(r"message (\w+) ?, before")
+
 #: Statuses after which another address, or the same one later, may answer.
 TRANSIENT = frozenset((408, 429, 502, 503, 504))
 
@@ -84,6 +88,8 @@ def _level(message: str) -> str:
 
 def _place(message: str, schema: str | None) -> str:
     """The names of the fields that the answer points at."""
+    if schema is not None and schema.startswith("syntax"):
+        return _proto_place(message, schema)
     pointers = dict.fromkeys(_POINTER.findall(message) + _PATH.findall(message))
     if schema is None or not pointers:
         return ""
@@ -93,6 +99,22 @@ def _place(message: str, schema: str | None) -> str:
         return ""
     names = dict.fromkeys(name for p in pointers if (name := field_at(whole, p)))
     return f": field {', '.join(names)}" if names else ""
+
+
+def _proto_place(message: str, schema: str) -> str:
+    """The same of a .proto text: Confluent tells a field's number, Apicurio the message alone."""
+    found = {}
+    for path in _PROTO_PATH.findall(message):
+        *names, number = path.split("/")
+        name = names[-1].rpartition(".")[2]  # a number: of a field whose message stands elsewhere
+        body = re.search(rf"message {re.escape(name)} \{{\n((?:.*\S.*\n)*)", schema)
+        field = body and re.search(rf"(\w+) = {number}[ ;]", body[1])
+        if field:
+            found[f"{name}.{field[1]}"] = True
+    if found:
+        return f": field {', '.join(found)}"
+    names = list(dict.fromkeys(_PROTO_MESSAGE.findall(message)))
+    return f": message {', '.join(names)}" if names else ""
 
 
 def field_at(schema: Any, pointer: str) -> str:

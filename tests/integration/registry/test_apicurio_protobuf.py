@@ -99,3 +99,17 @@ async def test_a_schema_of_another_kind_and_an_unknown_id_are_told(schema_regist
     assert "AVRO, not PROTOBUF" in error.value.cause
     with pytest.raises(RegistryError, match="does not know the schema"):
         await read(converter(schema_registry), "pb-sixth", b"\0\0\x0f\x42\x3f\0")
+
+
+BAD = struct([("id", INT32), ("t", INT32)], name="shop.Row")
+
+
+async def test_an_incompatible_schema_is_refused_with_the_command_that_allows_it(schema_registry):
+    await written(converter(schema_registry), "pb-seventh", ONE, {"id": 1, "t": "x"})
+    call(schema_registry, "PUT", "/config/pb-seventh-value", {"compatibility": "BACKWARD"})
+    with pytest.raises(RegistryError, match="incompatible") as error:
+        await written(converter(schema_registry), "pb-seventh", BAD, {"id": 1, "t": 2})
+    assert error.value.what.endswith(": message Row"), "this registry points no deeper"
+    assert f"pycdc registry level pb-seventh-value --set NONE --url {schema_registry}" in error.value.hint
+    call(schema_registry, "PUT", "/config/pb-seventh-value", {"compatibility": "NONE"})
+    assert await written(converter(schema_registry), "pb-seventh", BAD, {"id": 1, "t": 2})

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from pycdc.errors import RegistryError
-from pycdc.registry import RegistryConfig, SchemaRegistry, client
+from pycdc.registry import RegistryConfig, SchemaRegistry, client, faults
 from pycdc.registry.admin import RegistryAdmin
 from pycdc.servers.process import free_port
 
@@ -224,6 +224,37 @@ async def test_refusals_say_what_to_do_and_are_not_repeated(status, body, said):
     assert not error.value.retriable
     for words in said:
         assert words in str(error.value)
+
+
+PROTO = """syntax = "proto3";
+package shop;
+
+message Envelope {
+  Value after = 1;
+  string op = 2;
+
+  message Value {
+    int32 id = 1;
+    optional int32 total = 2 [deprecated = false];
+  }
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("message", "place"),
+    [
+        ("{errorType:\"FIELD_SCALAR_KIND_CHANGED\", description:\"The kind of a SCALAR field at path '#/Envelope/2' in the new\"}", "field Envelope.op"),
+        ("The kind of a SCALAR field at path '#/Envelope.Value/2' in the new; at path '#/Envelope/Value/1'", "field Value.total, Value.id"),
+        ("The type of a field at path '#/Envelope/9' in the old; at path '#/Envelope/1/2'", ""),
+        ("list of diff types: [Field type changed, message Value , before: string , after int32 at /Value]", "message Value"),
+        ("nothing of that", ""),
+    ],
+)  # fmt: skip
+def test_the_field_of_a_proto_text_is_named(message, place):
+    body = json.dumps({"error_code": 409, "message": message}).encode()
+    told = faults.refusal(409, body, url="http://r", subject="s", schema=PROTO, act="register a schema").what
+    assert told.partition("last one")[2].removeprefix(": ") == place
 
 
 def faults_of(**options):
