@@ -233,21 +233,29 @@ def _group(given: Any) -> RecordError:
     return RecordError("a Protobuf schema cannot be read", cause=f"{given.name} is a group, which Connect has no type for")
 
 
+class _Raising:
+    """What the parser tells of its errors: the first one ends it. The parser itself only prints them."""
+
+    def syntaxError(self, _recognizer: Any, _symbol: Any, line: int, column: int, message: str, _error: Any) -> None:  # noqa: N802
+        raise _malformed(f"line {line}, column {column + 1}: {message.partition(' expecting ')[0]}")
+
+    def _passed_over(self, *_: Any) -> None:
+        """Of how it parses, not of what."""
+
+    reportAmbiguity = reportAttemptingFullContext = reportContextSensitivity = _passed_over  # noqa: N815
+
+
+def _listen(recognizer: Any) -> None:
+    recognizer.removeErrorListeners()
+    recognizer.addErrorListener(_Raising())
+
+
 def _syntax_tree(text: str) -> Any:
-    """Raises RecordError with the line at fault; the parser itself only prints it."""
-    from antlr4.error.ErrorListener import ErrorListener
+    """Raises RecordError with the line at fault."""
     from proto_schema_parser.parser import Parser
 
-    class Raising(ErrorListener):  # type: ignore[misc]
-        def syntaxError(self, _recognizer: Any, _symbol: Any, line: int, column: int, message: str, _error: Any) -> None:  # noqa: N802
-            raise _malformed(f"line {line}, column {column + 1}: {message.partition(' expecting ')[0]}")
-
-    def listen(recognizer: Any) -> None:
-        recognizer.removeErrorListeners()
-        recognizer.addErrorListener(Raising())
-
     try:
-        return Parser(setup_lexer=listen, setup_parser=listen).parse(_HEX_NUMBER.sub(lambda m: f"= {int(m[1], 0)}", text))
+        return Parser(setup_lexer=_listen, setup_parser=_listen).parse(_HEX_NUMBER.sub(lambda m: f"= {int(m[1], 0)}", text))
     except (ValueError, AttributeError, TypeError, RecursionError) as error:
         raise _malformed(f"{type(error).__name__}: {error}") from None
 
