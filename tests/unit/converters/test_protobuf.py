@@ -406,6 +406,13 @@ def test_known_types_are_not_registered():
     assert [f.key for f in faults] == ["skip.known.types"]
 
 
+def test_a_required_field_that_is_missing_is_told_wherever_it_is():
+    text_ = "message A { repeated C c = 1; message C { required int32 n = 1; } }"
+    with pytest.raises(RecordError, match="required field is missing"):
+        read(text_, b"\0\x0a\x00")
+    assert read(text_, b"\0\x0a\x02\x08\x01")[1] == {"c": [{"n": 1}]}
+
+
 def test_proto2_nulls():
     old = "message O { optional int32 n = 1 [default = 7]; }"
     assert read(old, b"\0")[1] == {"n": None}
