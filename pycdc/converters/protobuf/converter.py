@@ -177,8 +177,7 @@ class ProtobufConverter(RegisteredConverter):
         if len(self._understood) >= self._limit:
             self._understood.clear()
         try:
-            parsed = Parsed(text, self._schemas.referred(id_))
-            made = Understood(parsed.descriptor(_indexes_in(start[HEAD:])), parsed.meta, self.settings)
+            made = Understood(Parsed(text, self._schemas.referred(id_)), _indexes_in(start[HEAD:]), self.settings)
         except RecordError as error:
             error.where = f"{topic}, schema {id_}"
             raise

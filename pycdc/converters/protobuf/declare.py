@@ -65,6 +65,8 @@ option csharp_namespace = "Google.Protobuf.WellKnownTypes";
 """ + "".join(
     f'message {name.rpartition(".")[2]} {{\n  {scalar} value = 1 [json_name = "value"];\n}}\n' for name, scalar in WRAPPERS.items()
 )
+_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+_SCRUB: Final = "set scrub.invalid.names=true for the converter, or schema.name.adjustment.mode=avro for the connector"
 _VALID: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*", re.ASCII)
 
 
@@ -125,8 +127,10 @@ class _Declaring:
         self._without_name = 0
 
     def file(self, schema: Schema) -> ProtoFile:
-        full = self._named(schema.name)
-        *package, name = [field_name(part, self.settings) for part in full.split(".") if part]
+        # parts as Java splits a name: empty ones at the end are none
+        *package, name = [field_name(part, self.settings) for part in self._named(schema.name).rstrip(".").split(".")]
+        if not all(re.fullmatch(r"[A-Za-z0-9_-]*", part, re.ASCII) for part in package):
+            raise RecordError("a schema's name is none for Protobuf", cause=".".join([*package, name]), hint=_SCRUB)
         message = self._message(name, schema)
         return ProtoFile(".".join(package) or None, self._imports, message)
 
@@ -271,8 +275,11 @@ def map_entry(name: str) -> str:
 def _check(message: ProtoMessage) -> None:
     """What Google's library refuses too: names and numbers. Raises RecordError."""
     fields = [*message.fields, *(f for _, fs in message.oneofs for f in fs)]
+    for name in (message.name, *(e.name for e in message.enums), *(s for e in message.enums for s, _ in e.values)):
+        if not _NAME.fullmatch(name):
+            raise RecordError("a type's name is none for Protobuf", cause=name, hint=_SCRUB)
     for f in fields:
-        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", f.name, re.ASCII):
+        if not _NAME.fullmatch(f.name):
             raise RecordError(
                 "a field's name is none for Protobuf", cause=f"field {f.name} of {message.name}",
                 hint="set scrub.invalid.names=true for the converter, or field.name.adjustment.mode=avro for the connector",

@@ -47,7 +47,16 @@ class Parsed:
         self._pool = DescriptorPool()
         self._known: set[str] = set()
         self._tree: list[_Node] = []
+        #: Packages as the texts have them, by the names that they have here.
+        self._packages = {plain: given for t in (text, *referred.values()) for given, plain in _odd_package(t)}
         self._add(_OWN, text, referred)
+
+    def shown(self, full_name: str) -> str:
+        """The name that a message's type, or an enum, has in its text."""
+        for plain, given in self._packages.items():
+            if full_name.startswith(f"{plain}."):
+                return given + full_name[len(plain) :]
+        return full_name
 
     def descriptor(self, indexes: list[int]) -> Descriptor:
         """The message that a message's indexes mean. Raises ValueError."""
@@ -61,10 +70,11 @@ class Parsed:
 
     def indexes(self, full_name: str) -> list[int] | None:
         """Where a message stands in the schema; None where it does not."""
-        if not full_name.startswith(self._package):
+        package = self.shown(self._package)
+        if not full_name.startswith(package):
             return None
         found, nodes = [], self._tree
-        for part in full_name[len(self._package) :].split("."):
+        for part in full_name[len(package) :].split("."):
             at = next((i for i, n in enumerate(nodes) if n.name == part), None)
             if at is None:
                 return None
@@ -73,6 +83,8 @@ class Parsed:
         return found
 
     def _add(self, name: str, text: str, referred: Mapping[str, str]) -> None:
+        for plain, given in self._packages.items():
+            text = text.replace(given, plain)
         try:
             file = _File(name, text)
         except (ValueError, TypeError) as error:  # a number that is too large for what it is
@@ -260,6 +272,15 @@ def _syntax_tree(text: str) -> Any:
         raise _malformed(f"{type(error).__name__}: {error}") from None
 
 
+def _odd_package(text: str) -> Iterator[tuple[str, str]]:
+    """A package that Google's library does not take, and a name in its place: Confluent's takes dashes, and digits in front."""
+    found = _PACKAGE.search(text)
+    if found and not _PLAIN_PACKAGE.fullmatch(found[1]):
+        yield found[1], ".".join(f"x{part}".replace("-", "_") for part in found[1].split("."))
+
+
+_PACKAGE: Final = re.compile(r"^\s*package\s+([\w.-]+)\s*;", re.MULTILINE | re.ASCII)
+_PLAIN_PACKAGE: Final = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 #: Numbers of fields in other bases than ten, which the parser does not take.
 _HEX_NUMBER: Final = re.compile(r"=\s*(0[xX][0-9a-fA-F]+)\b(?=\s*[;\[])")
 

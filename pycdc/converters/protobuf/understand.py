@@ -23,6 +23,8 @@ from pycdc.model.schema import DECIMAL, Field, Schema
 if TYPE_CHECKING:
     from google.protobuf.descriptor import Descriptor, FieldDescriptor, OneofDescriptor
 
+    from pycdc.converters.protobuf.parse import Parsed
+
 #: A value as Google's library gives it -> the value of its schema.
 Fix = Callable[[Any], Any]
 
@@ -46,10 +48,12 @@ class Understood:
 
     __slots__ = ("_class", "_fix", "_fixes", "_parse", "schema")
 
-    def __init__(self, descriptor: Descriptor, meta: dict[str, dict[str, str]], settings: ProtobufConverterConfig) -> None:
+    def __init__(self, parsed: Parsed, indexes: list[int], settings: ProtobufConverterConfig) -> None:
+        """Raises RecordError, and ValueError where the schema has no message of these indexes."""
         from google.protobuf.message_factory import GetMessageClass
 
-        understanding = _Understanding(meta, settings)
+        descriptor = parsed.descriptor(indexes)
+        understanding = _Understanding(parsed, settings)
         self._class: Any = GetMessageClass(descriptor)
         #: Google's library itself lets required fields of proto2 be missing; looking for them takes a third as long as parsing.
         self._parse: Fix = self._complete if _has_required(descriptor, set()) else self._class.FromString
@@ -86,8 +90,9 @@ class Understood:
 class _Understanding:
     """Of one message's type; `fixes` are those of its own fields."""
 
-    def __init__(self, meta: dict[str, dict[str, str]], settings: ProtobufConverterConfig) -> None:
-        self.meta = meta
+    def __init__(self, parsed: Parsed, settings: ProtobufConverterConfig) -> None:
+        self.meta = parsed.meta
+        self._shown = parsed.shown
         self.settings = settings
         self.fixes: dict[str, Fix] = {}
         self._open: list[str] = []
@@ -134,14 +139,14 @@ class _Understanding:
         return fields, takes
 
     def _name(self, full: str) -> str:
-        return full if self.settings.enhanced else full.rpartition(".")[2]
+        return self._shown(full) if self.settings.enhanced else full.rpartition(".")[2]
 
     def _oneof(self, oneof: OneofDescriptor) -> tuple[str, Schema, Fix]:
         s = self.settings
         name: str = oneof.name
         schema = Schema(
             type="struct", optional=True,
-            name=name if s.sum_types else f"{d.UNION}.{oneof.full_name if s.enhanced else name}",
+            name=name if s.sum_types else f"{d.UNION}.{self._name(oneof.full_name)}",
             parameters=((d.COMMON_UNION, name),) if s.sum_types else (),
             fields=tuple(Field(f.name, self._field(f)[0]) for f in oneof.fields),
         )  # fmt: skip
@@ -236,7 +241,7 @@ class _Understanding:
 
     def _map(self, m: Descriptor) -> tuple[Schema, Fix]:
         (keys, key), (values, value) = (self._value(f) for f in m.fields)
-        name = map_name(m.full_name if self.settings.enhanced else m.name)
+        name = map_name(self._name(m.full_name))
 
         if _is_logical(m.fields[1]):
             value = _if_there(value)

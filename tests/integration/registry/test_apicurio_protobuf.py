@@ -55,6 +55,12 @@ async def test_what_one_converter_writes_another_reads(schema_registry):
     assert call(schema_registry, "GET", "/subjects/pb-first-value/versions/1")["schemaType"] == "PROTOBUF"
 
 
+async def test_a_topic_prefix_with_a_dash_is_a_package(schema_registry):
+    schema = struct([("id", INT32)], name="pg-x.public.t.Value")
+    message = await written(converter(schema_registry), "pb-dash", schema, {"id": 1})
+    assert (await read(converter(schema_registry), "pb-dash", message))[1] == {"id": 1}
+
+
 async def test_a_value_alone_is_a_wrapper(schema_registry):
     message = await written(converter(schema_registry), "pb-second", STRING, "x")
     assert message[5:] == b"\x02\x0e\x0a\x01x"

@@ -219,6 +219,31 @@ def test_a_name_that_protobuf_forbids_is_refused_with_what_to_set():
     assert "int32 a_b = 1;" in text(schema, {"scrub.invalid.names": "true"})
 
 
+@pytest.mark.parametrize("name", ["pg-x.public.t.Row", "1st.2nd.Row", "a..b.Row", "package.message.Row", "_a._b.Row"])
+def test_packages_that_confluents_parser_takes_are_written_and_read(name):
+    schema = struct([("id", INT32), ("r", struct([("q", INT32)], name="x-y.R", optional=True))], name=name)
+    for options in ({}, {"enhanced.protobuf.schema.support": "true"}):
+        memory = Files()
+        subject = converter(memory, options)
+        data = message(subject, memory, schema, {"id": 5, "r": {"q": 1}})
+        assert f"package {name.removesuffix('.Row')};" in memory.texts[1]
+        found, value = subject.read("t", data)
+        assert value == {"id": 5, "r": {"q": 1}}
+        assert [found.name, found.fields[1].schema.name] == ([name, f"{name}.R"] if options else ["Row", "R"])
+        latest = Files()
+        latest.latest["t-value"] = memory.texts[1].replace("message Row", "message First {}\n\nmessage Row")
+        assert message(converter(latest, LATEST), latest, schema, {"id": 5, "r": None}) == HEAD + b"\x02\x02\x08\x05"
+
+
+@pytest.mark.parametrize("name", ["my db.public.Row", "ü.Row", "a.b$c.Row", "a;b.Row", "a.Row-x", "a.1Row"])
+def test_a_name_that_no_registry_takes_is_refused_with_what_to_set(name):
+    for schema in (struct([("id", INT32)], name=name), struct([("r", struct([], name=name.rpartition(".")[2] + "-"))], name="a.T")):
+        with pytest.raises(RecordError, match="name is none for Protobuf") as error:
+            text(schema)
+        assert "scrub.invalid.names=true" in error.value.hint
+        assert text(schema, {"scrub.invalid.names": "true"})
+
+
 @pytest.mark.parametrize(
     ("fields", "told"),
     [
