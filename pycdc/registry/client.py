@@ -85,8 +85,9 @@ class SchemaRegistry:
                                       "register a schema")  # fmt: skip
             found = Written(_id(answer), text)
         elif s.use_id >= 0:
-            await self.fetch_text(s.use_id, subject)
-            found = await self._look_up(subject, self._texts[s.use_id], normalize=False)
+            references = await self._fetch_text(s.use_id, subject)
+            found = await self._look_up(subject, self._texts[s.use_id], references, normalize=False)
+            self._referred[found.id] = self._referred[s.use_id]
         elif s.use_latest:
             answer = await self._get(f"{subject_path(subject)}/versions/latest", subject, "find the latest schema")
             references = self._checked(answer, "the latest schema", subject)
@@ -106,10 +107,15 @@ class SchemaRegistry:
 
     async def fetch_text(self, id_: int, subject: str) -> None:
         """The schema of an id. `subject` tells a registry with contexts which one is meant. Raises RegistryError."""
+        await self._fetch_text(id_, subject)
+
+    async def _fetch_text(self, id_: int, subject: str) -> Sequence[Reference]:
+        """As `fetch_text`; what the schema refers to."""
         path = f"/schemas/ids/{id_}?fetchMaxId=false&subject={quote(subject, safe='-._~:')}"
         answer = await self._get(path, subject, f"find schema {id_}")
         references = self._checked(answer, f"schema {id_}", subject)
         self._keep(id_, answer["schema"], await self._texts_of(references))
+        return references
 
     def _keep(self, id_: int, text: str, referred: dict[str, str]) -> None:
         if len(self._texts) >= max(_FEWEST, self.settings.max_schemas):

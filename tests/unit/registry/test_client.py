@@ -115,6 +115,22 @@ async def test_the_schema_of_an_id_is_asked_for_once():
     assert server.paths == ["GET /schemas/ids/9?fetchMaxId=false&subject=t-key"]
 
 
+@pytest.mark.parametrize("way", [{"use_schema_id": "5"}, {"use_latest_version": "true"}])
+async def test_a_schema_that_refers_to_others_is_looked_up_with_its_references(way):
+    references = [{"name": "in.proto", "subject": "in.proto", "version": 2}]
+    outer = {"id": 8, "schema": "outer", "schemaType": "PROTOBUF", "references": references}
+    inner, found = (200, {"id": 4, "schema": "inner", "schemaType": "PROTOBUF"}), (200, {"id": 6})
+    server = Server((200, outer), *((inner, found) if "use_schema_id" in way else (found, inner)))
+    async with serving(server) as url:
+        subject = registry(url, auto_register_schemas="false", **way)
+        subject.kind = "PROTOBUF"
+        await subject.fetch_written("s", "mine")
+    [sent] = [json.loads(body) for method, _, body, _ in server.requests if method == "POST"]
+    assert sent == {"schemaType": "PROTOBUF", "references": references, "schema": "outer"}
+    assert subject.written("s", "mine") == (6, "outer")
+    assert subject.referred(6) == {"in.proto": "inner"}
+
+
 async def test_another_kind_of_schema_and_references_are_refused():
     server = Server((200, {"schema": "syntax = 'proto3';", "schemaType": "PROTOBUF"}), (200, {"schema": "{}", "references": [{"name": "x"}]}))
     async with serving(server) as url:
