@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from itertools import chain, repeat
 from typing import Final
 
-from pycdc.plugins.contracts import Cell, Piece
+from pycdc.plugins.contracts import Cell, Framed, Piece
 
 #: The texts of one column, one per row of a run.
 Texts = Sequence[bytes | None]
@@ -25,39 +25,58 @@ _FEW: Final = 8
 class Format:
     """Encodes one part of a record (key, value or a header) for all rows of a run."""
 
-    __slots__ = ("_between", "cells", "literal")
+    __slots__ = ("_between", "_parts", "literal")
 
     def __init__(self, pieces: Sequence[Piece]) -> None:
-        self.cells = tuple(p for p in pieces if isinstance(p, Cell))
+        self._parts = [p if isinstance(p, Cell) else _Inner(p) for p in pieces if not isinstance(p, bytes)]
         #: What stands before, between and behind the cells.
         self._between = [b"".join(group) for group in _split(pieces)]
         #: The bytes, when they are the same for every row.
-        self.literal = self._between[0] if not self.cells else None
+        self.literal = self._between[0] if not self._parts else None
 
     def encode(self, columns: Sequence[Texts], count: int) -> list[bytes]:
         """The bytes of each of `count` rows. Raises whatever a leaf function raises, and TypeError for a
         NULL where none is allowed: the caller then goes row by row on the readable path.
         """
+        encoded = self.encoded(columns)
+        return list(repeat(encoded, count)) if type(encoded) is bytes else encoded  # type: ignore[return-value]
+
+    def encoded(self, columns: Sequence[Texts]) -> bytes | list[bytes]:
+        """As `encode`; the bytes alone where they are the same for all rows."""
         if self.literal is not None:
-            return list(repeat(self.literal, count))
-        encoded = [_encoded(c, columns[c.column]) for c in self.cells]
+            return self.literal
+        encoded = [_encoded(p, columns[p.column]) if isinstance(p, Cell) else p.encoded(columns) for p in self._parts]
         varying = [e for e in encoded if type(e) is not bytes]
         if not varying:
             whole = b"".join(chain.from_iterable(zip(self._between, encoded, strict=False)))  # type: ignore[arg-type]
-            return list(repeat(whole + self._between[-1], count))
+            return whole + self._between[-1]
         # what is the same in all rows of the run is part of the format: half of an envelope's cells are
         cells = (e.replace(b"%", b"%%") if type(e) is bytes else b"%b" for e in encoded)
         template = b"".join(chain.from_iterable(zip((b.replace(b"%", b"%%") for b in self._between), (*cells, b""), strict=True)))
         return list(map(template.__mod__, zip(*varying, strict=True)))
 
 
+class _Inner:
+    """A Framed: pieces encoded for themselves, then framed row by row."""
+
+    __slots__ = ("_format", "_frame")
+
+    def __init__(self, framed: Framed) -> None:
+        self._format = Format(framed.pieces)
+        self._frame = framed.frame
+
+    def encoded(self, columns: Sequence[Texts]) -> bytes | list[bytes]:
+        inner = self._format.encoded(columns)
+        return self._frame((inner,))[0] if type(inner) is bytes else self._frame(inner)  # type: ignore[arg-type,return-value]
+
+
 def _split(pieces: Sequence[Piece]) -> list[list[bytes]]:
     groups: list[list[bytes]] = [[]]
     for p in pieces:
-        if isinstance(p, Cell):
-            groups.append([])
-        else:
+        if isinstance(p, bytes):
             groups[-1].append(p)
+        else:
+            groups.append([])
     return groups
 
 

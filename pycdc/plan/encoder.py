@@ -13,12 +13,12 @@ from typing import Any
 
 import msgspec
 
-from pycdc.errors import PycdcError, RecordError
+from pycdc.errors import RecordError
 from pycdc.model.record import Record
 from pycdc.model.template import Leaf, NeedsValue, Row, fill, leaves, mapped_leaves
 from pycdc.plan.chain import Chain
 from pycdc.plan.compiled import Format, Texts
-from pycdc.plugins.contracts import Cell, Converter, HeaderReader, Headers, Piece, Run
+from pycdc.plugins.contracts import Cell, Converter, Framed, HeaderReader, Headers, Piece, Run
 
 _MAX_PLANS = 4096  # templates kept; a database with more live relations re-makes plans, it does not grow
 
@@ -128,9 +128,7 @@ class Encoder:
             return self._readable(template, run)
         try:
             return [_run_plan(plan, run.rows)]
-        except PycdcError:
-            raise
-        except Exception:  # a leaf function met a text it cannot read: the readable path names it
+        except Exception:  # a text that cannot be read, a value that cannot be written: the readable path names it
             return self._readable(template, run)
 
     # ---- plans
@@ -189,7 +187,7 @@ class Encoder:
         pieces: list[Piece] = []
         if not converter.write(topic, schema, value, pieces):
             return None
-        return [p.column if isinstance(p, Cell) else p for p in pieces]
+        return _outline(pieces)
 
     def _prove(self, template: Record, plan: _Plan, run: Run) -> bool:
         """The first row of a plan goes both ways; a difference makes the template readable for good."""
@@ -273,6 +271,17 @@ def _settled(value: Any, use: bool) -> Any:
     if type(value) is dict:
         return {k: _settled(v, use) for k, v in value.items()}
     return [_settled(v, use) for v in value] if type(value) is list else value
+
+
+def _outline(pieces: Sequence[Piece]) -> list[bytes | int]:
+    """Without what cells and frames do with their texts."""
+    out: list[bytes | int] = []
+    for p in pieces:
+        if isinstance(p, Framed):
+            out.extend(_outline(p.pieces))
+        else:
+            out.append(p.column if isinstance(p, Cell) else p)
+    return out
 
 
 def _where(run: Run, row: Row) -> str:

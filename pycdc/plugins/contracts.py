@@ -257,7 +257,14 @@ class Cell(msgspec.Struct, frozen=True):
     encode_column: Callable[[Iterable[bytes]], Iterable[bytes]] | None = None
 
 
-Piece = Union[bytes, Cell]
+class Framed(msgspec.Struct, frozen=True):
+    """Pieces in front of which their length stands, or what else `frame` makes of them, once joined, row by row."""
+
+    pieces: tuple[Piece, ...]
+    frame: Callable[[Sequence[bytes]], Sequence[bytes]]
+
+
+Piece = Union[bytes, Cell, Framed]
 
 
 #: Names and values of one record's headers, as they are written.
@@ -294,6 +301,8 @@ class Converter(Protocol):
 
     def write(self, topic: str, schema: Schema | None, value: Any, out: list[Piece]) -> bool:
         """Append the bytes of `value`, with a Cell wherever it holds a Leaf; False = a null message.
+
+        What goes around cells and depends on them is a Framed.
 
         Raises RecordError; NeedsValue when a leaf's text cannot be encoded without its surroundings.
         """

@@ -77,6 +77,7 @@ TABLE: Final[Mapping[Kind, Mapping[str, str]]] = {
         "org.apache.kafka.connect.converters.ByteArrayConverter": "pycdc.converters.bytes:ByteArrayConverter",
         "io.confluent.connect.avro.AvroConverter": "pycdc.converters.avro:AvroConverter",
         "io.confluent.connect.json.JsonSchemaConverter": "pycdc.converters.jsonschema:JsonSchemaConverter",
+        "io.confluent.connect.protobuf.ProtobufConverter": "pycdc.converters.protobuf:ProtobufConverter",
     },
     TRANSFORM: {
         **_sided("Cast", "ExtractField", "Flatten", "HeaderFrom", "HoistField", "InsertField", "MaskField", "ReplaceField",
@@ -107,9 +108,7 @@ TABLE: Final[Mapping[Kind, Mapping[str, str]]] = {
 }  # fmt: skip
 
 #: Names that the original has and a later release of pycdc will have.
-LATER: Final[Mapping[str, Kind]] = {
-    "io.confluent.connect.protobuf.ProtobufConverter": CONVERTER,
-}  # fmt: skip
+LATER: Final[Mapping[str, Kind]] = {}
 
 _GROUPS: Final = {
     SOURCE: "pycdc.connectors",

@@ -94,6 +94,7 @@ class SchemaRegistry:
         elif s.use_id >= 0:
             references = await self._fetch(s.use_id, subject)
             found = await self._look_up(subject, self._texts[s.use_id], references, normalize=False)
+            self._referred[found.id] = self._referred[s.use_id]
         elif s.use_latest:
             answer = await self._get(f"{subject_path(subject)}/versions/latest", subject, "find the latest schema")
             references = self._checked(answer, "the latest schema", subject)
@@ -129,6 +130,7 @@ class SchemaRegistry:
         await self._fetch(id_, subject)
 
     async def _fetch(self, id_: int, subject: str) -> Sequence[Reference]:
+        """As `fetch_text`; what the schema refers to."""
         path = f"/schemas/ids/{id_}?fetchMaxId=false&subject={quote(subject, safe='-._~:')}"
         answer = await self._get(path, subject, f"find schema {id_}")
         references = self._checked(answer, f"schema {id_}", subject)

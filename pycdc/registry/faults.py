@@ -22,6 +22,10 @@ _NAMES = re.compile(r"properties/([^/]+)")
 
 _INCOMPATIBLE = "the registry refuses the schema as incompatible with the subject's last one"
 
+#: Into a .proto text, Confluent's and Apicurio's.
+_PROTO_PATH = re.compile(r"at path:? '#/([\w./]+/\d+)'")
+_PROTO_MESSAGE = re.compile(r"message (\w+) ?, before")
+
 #: Statuses after which another address, or the same one later, may answer.
 TRANSIENT = frozenset((408, 429, 502, 503, 504))
 
@@ -107,6 +111,8 @@ def _level(message: str) -> str:
 
 def _place(message: str, schema: str | None) -> str:
     """The names of the fields that the answer points at."""
+    if schema is not None and schema.startswith("syntax"):
+        return _proto_place(message, schema)
     pointers = dict.fromkeys(_POINTER.findall(message) + _PATH.findall(message))
     properties = dict.fromkeys(".".join(_NAMES.findall(p)) for p in _PROPERTY.findall(message))
     if properties:
@@ -125,6 +131,22 @@ def _closed(schema: str | None) -> str:
     """What makes a new column compatible where a JSON Schema lets objects have any property, which it then may be already."""
     is_open = schema is not None and '"type":"object"' in schema and '"additionalProperties":false' not in schema
     return ", from schemas with object.additional.properties=false on" if is_open else ""
+
+
+def _proto_place(message: str, schema: str) -> str:
+    """The same of a .proto text: Confluent tells a field's number, Apicurio the message alone."""
+    found = {}
+    for path in _PROTO_PATH.findall(message):
+        *names, number = path.split("/")
+        name = names[-1].rpartition(".")[2]  # a number: of a field whose message stands elsewhere
+        body = re.search(rf"message {re.escape(name)} \{{\n((?:.*\S.*\n)*)", schema)
+        field = body and re.search(rf"(\w+) = {number}[ ;]", body[1])
+        if field:
+            found[f"{name}.{field[1]}"] = True
+    if found:
+        return f"field {', '.join(found)}"
+    names = list(dict.fromkeys(_PROTO_MESSAGE.findall(message)))
+    return f"message {', '.join(names)}" if names else ""
 
 
 def field_at(schema: Any, pointer: str) -> str:

@@ -1,4 +1,4 @@
-"""The Avro cases: captured by Confluent's converter behind Debezium, run again through `pycdc source`."""
+"""The Avro and Protobuf cases: captured by Confluent's converters behind Debezium, run again through `pycdc source`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import tomllib
 from pathlib import Path
 
 import cases
+import protobuf_messages
 from replay import MARK, ReplayRegistry
 
 import avro_compare  # isort: skip - `cases` makes it importable
@@ -55,10 +56,11 @@ class Run(cases.capture.Run):
         out["schemas"], out["registry"] = {}, {"ids": {}, "header_sets": [], "http": log}
         names = {}
         for e in log:
-            for text in (json.loads(e["body"] or "{}").get("schema"), json.loads(e["response"]).get("schema")):
+            for message in (json.loads(e["body"] or "{}"), json.loads(e["response"])):
+                text = message.get("schema")
                 if text is not None and text not in names:
                     names[text] = f"s{len(names) + 1}"
-                    out["schemas"][names[text]] = {"type": "AVRO", "text": text}
+                    out["schemas"][names[text]] = {"type": message.get("schemaType", "AVRO"), "text": text}
             if e["status"] == 200:
                 text = json.loads(e["body"] or e["response"])["schema"]
                 out["registry"]["ids"][str(json.loads(e["response"])["id"])] = [names[text]]
@@ -103,6 +105,7 @@ def differences(name, candidate):
     found = []
     options = argparse.Namespace(skip={"subjects"}, any_version=False, map_order=True)
     avro_compare.compare(golden(name), candidate, options, found.append)
+    found += protobuf_messages.differences(golden(name), candidate)
     if "create_error" in candidate:
         found.append(f"create: {candidate['create_error'][-300:]}")
     rows = [d for d in tomllib.loads(cases.DIFFERENCES.read_text())["difference"] if re.fullmatch(d["case"], name)]

@@ -1,4 +1,4 @@
-"""The captured Avro cases through `pycdc source`, a real PostgreSQL and a real broker: schema texts, messages, requests."""
+"""The captured Avro and Protobuf cases through `pycdc source`, a real PostgreSQL and a real broker: schema texts, messages, requests."""
 
 import avro_cases
 import pytest
@@ -21,7 +21,7 @@ def cases():
 
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("name", list(cases()))
-def test_case_equals_debezium_with_avro(name, servers):
+def test_case_equals_debezium_with_confluents_converters(name, servers):
     candidate = avro_cases.run(name, servers)
     found = avro_cases.differences(name, candidate)
     assert not found, "\n".join([*found[:20], candidate.get("trace") or ""])

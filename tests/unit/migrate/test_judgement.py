@@ -38,6 +38,10 @@ REGISTERED = {
     "value.converter": "io.confluent.connect.json.JsonSchemaConverter", "value.converter.schema.registry.url": "http://registry:8081",
     "value.converter.object.additional.properties": "false",
 }  # fmt: skip
+PROTOBUF = {
+    "value.converter": "io.confluent.connect.protobuf.ProtobufConverter", "value.converter.schema.registry.url": "http://registry:8081",
+    "value.converter.optional.for.nullables": "true",
+}  # fmt: skip
 UNWRAP = {
     "transforms": "unwrap,route", "transforms.unwrap.type": "io.debezium.transforms.ExtractNewRecordState",
     "transforms.route.type": "org.apache.kafka.connect.transforms.RegexRouter", "transforms.route.regex": ".*", "transforms.route.replacement": "x",
@@ -54,7 +58,7 @@ def judged(config, kind="source", worker=WORKER, version=""):
 @pytest.mark.parametrize(
     ("config", "kind"),
     [
-        (PG, "source"), (PG | UNWRAP, "source"), (PG | JSON, "source"), (PG | REGISTERED, "source"), (JDBC | REGISTERED, "sink"), (JDBC, "sink"), (CONFLUENT, "sink"), (JDBC | UNWRAP, "sink"),
+        (PG, "source"), (PG | UNWRAP, "source"), (PG | JSON, "source"), (PG | REGISTERED, "source"), (JDBC | REGISTERED, "sink"), (PG | PROTOBUF, "source"), (JDBC | PROTOBUF, "sink"), (JDBC, "sink"), (CONFLUENT, "sink"), (JDBC | UNWRAP, "sink"),
         (PG | {"producer.override.compression.type": "lz4", "errors.tolerance": "none", "heartbeat.interval.ms": "1000"}, "source"),
         (PG | {"topic.creation.default.replication.factor": "1", "topic.creation.default.partitions": "3"}, "source"),
         (JDBC | {"errors.tolerance": "all", "errors.deadletterqueue.topic.name": "dead", "consumer.override.max.poll.records": "500"}, "sink"),
@@ -97,7 +101,8 @@ def test_it_differs_and_why(config, kind, key, words):
     [
         (PG | {"connector.class": "io.debezium.connector.mysql.MySqlConnector"}, "source", "connector.class", "is no known source class"),
         ({"connector.class": "io.aiven.kafka.connect.s3.AivenKafkaConnectS3SinkConnector", "topics": "a"}, "sink", "connector.class", "is no known sink"),
-        (PG | {"value.converter": "io.confluent.connect.protobuf.ProtobufConverter"}, "source", "value.converter", "not available in this release"),
+        (PG | {"value.converter": "com.acme.ProtoConverter"}, "source", "value.converter", "is no known converter class"),
+        (PG | {"value.converter": "io.confluent.connect.protobuf.ProtobufConverter"}, "source", "value.converter.schema.registry.url", "is required"),
         (PG | {"transforms": "a", "transforms.a.type": "com.acme.Mask"}, "source", "transforms.a.type", "is no known transform class"),
         (PG | {"transforms": "a"}, "source", "transforms.a.type", "is required"),
         (PG | {"predicates": "p", "predicates.p.type": "com.acme.Is"}, "source", "predicates.p.type", "is no known predicate"),

@@ -115,6 +115,22 @@ async def test_the_schema_of_an_id_is_asked_for_once():
     assert server.paths == ["GET /schemas/ids/9?fetchMaxId=false&subject=t-key"]
 
 
+@pytest.mark.parametrize("way", [{"use_schema_id": "5"}, {"use_latest_version": "true"}])
+async def test_a_schema_that_refers_to_others_is_looked_up_with_its_references(way):
+    references = [{"name": "in.proto", "subject": "in.proto", "version": 2}]
+    outer = {"id": 8, "schema": "outer", "schemaType": "PROTOBUF", "references": references}
+    inner, found = (200, {"id": 4, "schema": "inner", "schemaType": "PROTOBUF"}), (200, {"id": 6})
+    server = Server((200, outer), *((inner, found) if "use_schema_id" in way else (found, inner)))
+    async with serving(server) as url:
+        subject = registry(url, auto_register_schemas="false", **way)
+        subject.kind = "PROTOBUF"
+        await subject.fetch_written("s", "mine")
+    [sent] = [json.loads(body) for method, _, body, _ in server.requests if method == "POST"]
+    assert sent == {"schemaType": "PROTOBUF", "references": references, "schema": "outer"}
+    assert subject.written("s", "mine") == (6, "outer")
+    assert subject.referred(6) == {"in.proto": "inner"}
+
+
 async def test_another_kind_of_schema_and_references_are_refused():
     server = Server((200, {"schema": "syntax = 'proto3';", "schemaType": "PROTOBUF"}), (200, {"schema": "{}", "references": [{"name": "x"}]}))
     async with serving(server) as url:
@@ -255,6 +271,37 @@ def test_the_field_of_a_json_schema_is_named_and_what_lets_columns_be_added(mess
     assert "object.additional.properties=false" in said('{"type":"object","properties":{}}').hint
     assert "object.additional.properties" not in said('{"type":"object","additionalProperties":false,"properties":{}}').hint
     assert "object.additional.properties" not in said(SCHEMA).hint
+
+
+PROTO = """syntax = "proto3";
+package shop;
+
+message Envelope {
+  Value after = 1;
+  string op = 2;
+
+  message Value {
+    int32 id = 1;
+    optional int32 total = 2 [deprecated = false];
+  }
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("message", "place"),
+    [
+        ("{errorType:\"FIELD_SCALAR_KIND_CHANGED\", description:\"The kind of a SCALAR field at path '#/Envelope/2' in the new\"}", "field Envelope.op"),
+        ("The kind of a SCALAR field at path '#/Envelope.Value/2' in the new; at path '#/Envelope/Value/1'", "field Value.total, Value.id"),
+        ("The type of a field at path '#/Envelope/9' in the old; at path '#/Envelope/1/2'", ""),
+        ("list of diff types: [Field type changed, message Value , before: string , after int32 at /Value]", "message Value"),
+        ("nothing of that", ""),
+    ],
+)  # fmt: skip
+def test_the_field_of_a_proto_text_is_named(message, place):
+    body = json.dumps({"error_code": 409, "message": message}).encode()
+    told = faults.refusal(409, body, url="http://r", subject="s", schema=PROTO, act="register a schema").what
+    assert told.partition("last one")[2].removeprefix(": ") == place
 
 
 def faults_of(**options):

@@ -62,6 +62,15 @@ def test_json_with_a_registry_is_another_converter_than_json() -> None:
     assert "schemas.enable" not in keys
 
 
+def test_protobuf_is_a_converter_that_tells_its_registrys_keys_and_its_own() -> None:
+    name = "io.confluent.connect.protobuf.ProtobufConverter"
+    assert (name, "converter") in {(p["class"], p["type"]) for p in plugins.listed(connectors_only=False)}
+    keys = {key["name"]: key for key in plugins.definition(name)}
+    assert keys["schema.registry.url"]["required"]
+    assert {"auto.register.schemas", "optional.for.nullables", "wrapper.for.nullables", "scrub.invalid.names", "flatten.unions"} <= keys.keys()
+    assert keys["generate.index.for.unions"]["default_value"] == "true"
+
+
 def answer(step: Step) -> tuple[int, object]:
     name = step.path.split("/")[2]
     try:
