@@ -86,7 +86,7 @@ class SchemaRegistry:
         if s.auto_register:
             try:
                 answer = await self._post(f"{subject_path(subject)}/versions?normalize={_flag(s.normalize)}", subject, text,
-                                          "register a schema")  # fmt: skip
+                                          faults.REGISTER)  # fmt: skip
             except faults.Incompatible as refused:
                 raise await self._explained(refused, subject, text) from None
             except faults.Unexplained as failed:
@@ -111,14 +111,12 @@ class SchemaRegistry:
         known[text] = found
 
     async def _explained(self, refused: faults.Incompatible, subject: str, text: str) -> faults.Incompatible:
-        """With the level and the fields: Apicurio's answer has neither. What cannot be asked is left out."""
+        """With the level and the fields: Apicurio's answer lacks the one, Karapace's the others. What cannot be asked is left out."""
         level, last = refused.level, ""
         for path in () if level else (config_path(subject), config_path(None)):
             with contextlib.suppress(RegistryError):
                 level = level_of(await self._get(path, subject, "read the level"))
                 break
-        if refused.places and self.kind != "AVRO":
-            return refused.told(level, "")
         with contextlib.suppress(RegistryError):
             answer = await self._get(f"{subject_path(subject)}/versions/latest", subject, "find the latest schema")
             last, kind = answer["schema"], answer.get("schemaType", "AVRO")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from typing import Any
+from typing import Any, Final
 
 from pycdc.errors import RegistryError
 
@@ -37,6 +37,10 @@ _TRANSIENT_CODES = frozenset((50002, 50003, 50004))
 #: Codes of HTTP 422 that mean the schema; others mean a level, a version, a subject's name.
 _INVALID_SCHEMA = (None, 422, 42201)
 
+#: What a request is for, as its errors say it.
+REGISTER: Final = "register a schema"
+
+_NO_SUBJECT = 40401
 #: No level of its own, no mode of its own.
 _NOT_CONFIGURED = (40408, 40409)
 
@@ -78,7 +82,7 @@ def refusal(status: int, body: bytes, *, url: str, subject: str, schema: str | N
     def error(what: str, hint: str = "", *, retriable: bool = False) -> RegistryError:
         return RegistryError(what, where=where, cause=cause, hint=hint, retriable=retriable)
 
-    if status in (401, 403):
+    if status in (401, 403) or (code == _NO_SUBJECT and act == REGISTER):  # registering needs none: so Karapace since 6 says "forbidden"
         return error(
             "the schema registry does not let us in" if status == 401 else f"the schema registry does not allow us to {act}",
             "check basic.auth.credentials.source and basic.auth.user.info, or bearer.auth.token, of the converter",
@@ -87,8 +91,8 @@ def refusal(status: int, body: bytes, *, url: str, subject: str, schema: str | N
         return incompatible(message, where=where, cause=cause, url=url, subject=subject, schema=schema)
     if status == 404 and code in _NOT_CONFIGURED:
         return NotThere("the subject has no setting of its own", where=where, cause=cause)
-    if status == 404 and code == 40401:
-        hint = "register the schema there, or set auto.register.schemas=true"
+    if status == 404 and code == _NO_SUBJECT:
+        hint = "register the schema there, or set auto.register.schemas=true; Karapace says the same of subjects that the login has no right to"
         return NotThere("the registry has no such subject", where=where, cause=cause, hint=hint)
     if status == 404 and code in (40402, 40403):
         return error(

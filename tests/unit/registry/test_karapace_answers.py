@@ -251,5 +251,10 @@ async def test_logins():
     async with karapace("may not write") as url:
         assert "does not allow us to register" in (await refused(registry(url, **LOGIN).fetch_written(S, ONE))).what
         assert "does not allow us to set the level" in (await refused(registry(url, **LOGIN).set_level(S, "NONE"))).what
+    async with karapace("6.2.0: may not write") as url:
+        error = await refused(registry(url, **LOGIN).fetch_written(S, ONE))
+        assert "does not allow us to register" in error.what, "to register, a subject need not be there"
+        assert "40401" in error.cause
+        assert "the login has no right to" in (await refused(registry(url, **LOGIN).set_level(S, "NONE"))).hint
     async with karapace("may not read the whole registry's level") as url:
         assert "does not allow us to read the level" in (await refused(registry(url, **LOGIN).level(S))).what
