@@ -50,7 +50,7 @@ class NotThere(RegistryError):
 
 
 class Unexplained(RegistryError):
-    """The registry failed and did not say at what. Karapace to 5.0 answers so where its primary refuses, or is gone."""
+    """The registry failed and did not say at what. Karapace answers so while its primary is gone, 5.0 also for what that refuses."""
 
     retriable = True
 
@@ -106,7 +106,7 @@ def refusal(status: int, body: bytes, *, url: str, subject: str, schema: str | N
             "the registry does not accept the schema as valid",
             "names may be the fault: set schema.name.adjustment.mode=avro and field.name.adjustment.mode=avro",
         )
-    if status == 500 and code is None:
+    if status == 500 and code in (None, 500):
         return Unexplained(f"the registry could not {act}", where=where, cause=cause, hint="its own log says why")
     return error(f"the registry could not {act}", retriable=status in TRANSIENT or code in _TRANSIENT_CODES)
 
