@@ -29,7 +29,7 @@ _PROTO_PATH = re.compile(r"at path:? '#/([\w./]+/\d+)'")
 _PROTO_MESSAGE = re.compile(r"message (\w+) ?, before")
 
 #: Statuses after which another address, or the same one later, may answer.
-TRANSIENT = frozenset((408, 429, 502, 503, 504))
+_TRANSIENT = frozenset((408, 429, 502, 503, 504))
 
 #: Codes that say so under HTTP 500: the operation took too long, it could not be handed to the primary, there is no primary.
 _TRANSIENT_CODES = frozenset((50002, 50003, 50004))
@@ -108,7 +108,7 @@ def refusal(status: int, body: bytes, *, url: str, subject: str, schema: str | N
         )
     if status == 500 and code in (None, 500):
         return Unexplained(f"the registry could not {act}", where=where, cause=cause, hint="its own log says why")
-    return error(f"the registry could not {act}", retriable=status in TRANSIENT or code in _TRANSIENT_CODES)
+    return error(f"the registry could not {act}", retriable=status in _TRANSIENT or code in _TRANSIENT_CODES)
 
 
 def incompatible(message: str, *, where: str, cause: str, url: str, subject: str, schema: str | None) -> Incompatible:

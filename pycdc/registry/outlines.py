@@ -17,8 +17,8 @@ _DECLARATION = re.compile(
     r"(?:message\s+(?P<message>\w+)\s*)?(?P<open>\{)|(?P<close>\})"
     r"|(?P<type>(?:(?:optional|repeated|required)\s+)?(?:map\s*<[^>]*>|[\w.]+))\s+(?P<field>\w+)\s*=\s*(?P<number>\d+)"
 )
-#: `$ref` may lead back to itself.
-_DEEPEST = 16
+#: Fields that are looked at: definitions that lead to each other in many ways would have no end otherwise.
+_MOST = 5_000
 
 
 def json_outline(text: str) -> dict[str, str]:
@@ -29,14 +29,17 @@ def json_outline(text: str) -> dict[str, str]:
         return {}
     out: dict[str, str] = {}
 
-    def walk(path: str, node: Any, depth: int) -> None:
+    def walk(path: str, node: Any, around: list[dict[str, Any]]) -> None:
         branches = _branches(whole, node)
         out[path] = " or ".join(dict.fromkeys(_kind(b) for b in branches))
-        for branch in branches if depth < _DEEPEST else ():
+        for branch in branches:
+            if any(branch is outer for outer in around):
+                continue  # `$ref` leads back to it
             for name, inner in branch.get("properties", {}).items():
-                walk(f"{path}.{name}" if path else name, inner, depth + 1)
+                if len(out) < _MOST:
+                    walk(f"{path}.{name}" if path else name, inner, [*around, branch])
 
-    walk("", whole, 0)
+    walk("", whole, [])
     return out
 
 

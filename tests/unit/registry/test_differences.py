@@ -97,6 +97,13 @@ def test_the_properties_of_json_schemas_that_differ_are_told(old, new, said):
     assert differences(json.dumps(old), json.dumps(new), "JSON") == said
 
 
+def test_definitions_that_lead_to_each_other_have_an_end():
+    names = [f"d{n}" for n in range(12)]
+    definitions = {n: {"type": "object", "properties": {m: {"$ref": f"#/definitions/{m}"} for m in names}} for n in names}
+    old, new = (json.dumps({"definitions": definitions, **closed(b=kind, a={"$ref": "#/definitions/d0"})}) for kind in (TEXT, NUMBER))
+    assert differences(old, new, "JSON") == ["field b was string, is null or integer"]
+
+
 PROTO = """syntax = "proto3";
 package shop; // message Nothing { int32 no = 1; }
 option java_package = "a{b";
