@@ -6,9 +6,8 @@ that runs a converter does the fetching (plugins.contracts.NotReady), so that no
 answer is known, and the event loop is never blocked.
 
 Requests are those of Confluent's client, in its order. An address that does not answer, or answers that it
-cannot now (408, 429, 502, 503, 504), is passed over for the next; when all fail the round is repeated, later
-each time. Any other refusal is an error at once (registry.faults). A connection is opened per fetch: there is
-one per schema.
+cannot now (registry.faults: retriable), is passed over for the next; when all fail the round is repeated, later
+each time. Any other refusal is an error at once. A connection is opened per fetch: there is one per schema.
 """
 
 from __future__ import annotations
@@ -30,8 +29,8 @@ if TYPE_CHECKING:
     from aiohttp import ClientSession
 
 _TYPE = "application/vnd.schemaregistry.v1+json"
-#: What RFC 3986 lets stand in a path's segment.
-_SEGMENT = "-._~!$&'()*+,;=:@"
+#: What RFC 3986 lets stand in a path's segment, without the plus sign: Karapace reads it as a space.
+_SEGMENT = "-._~!$&'()*,;=:@"
 #: Schemas of a subject that are remembered at least: what one batch of rows needs has to be known at one time.
 _FEWEST = 64
 #: Rounds over all addresses, and the wait after the first, seconds: 0.2, 0.4, 0.8, 1.6.
@@ -87,9 +86,12 @@ class SchemaRegistry:
         if s.auto_register:
             try:
                 answer = await self._post(f"{subject_path(subject)}/versions?normalize={_flag(s.normalize)}", subject, text,
-                                          "register a schema")  # fmt: skip
+                                          faults.REGISTER)  # fmt: skip
             except faults.Incompatible as refused:
                 raise await self._explained(refused, subject, text) from None
+            except faults.Unexplained as failed:
+                reason = await self._incompatible(failed, subject, text)
+                raise failed if reason is None else await self._explained(reason, subject, text) from None
             found = Written(_id(answer), text)
         elif s.use_id >= 0:
             references = await self._fetch(s.use_id, subject)
@@ -109,17 +111,32 @@ class SchemaRegistry:
         known[text] = found
 
     async def _explained(self, refused: faults.Incompatible, subject: str, text: str) -> faults.Incompatible:
-        """With the level and the fields: Apicurio's answer has neither. What cannot be asked is left out."""
+        """With the level and the fields: Apicurio's answer lacks the one, Karapace's the others. What cannot be asked is left out."""
         level, last = refused.level, ""
         for path in () if level else (config_path(subject), config_path(None)):
             with contextlib.suppress(RegistryError):
                 level = level_of(await self._get(path, subject, "read the level"))
                 break
-        if self.kind != "AVRO":
-            return refused.told(level, "")
         with contextlib.suppress(RegistryError):
-            last = (await self._get(f"{subject_path(subject)}/versions/latest", subject, "find the latest schema"))["schema"]
-        return refused.told(level, "; ".join(differences(last, text)[:_SHOWN]))
+            answer = await self._get(f"{subject_path(subject)}/versions/latest", subject, "find the latest schema")
+            last, kind = answer["schema"], answer.get("schemaType", "AVRO")
+            if kind != self.kind:
+                return refused.told(level, f"that is {kind}, not {self.kind}")
+        return refused.told(level, "; ".join(differences(last, text, self.kind)[:_SHOWN]))
+
+    async def _incompatible(self, failed: faults.Unexplained, subject: str, text: str) -> faults.Incompatible | None:
+        """Whether that is why registering failed; None when the registry does not say so."""
+        path = f"/compatibility{subject_path(subject)}/versions/latest?verbose=true"
+        answer: dict[str, Any] = {}
+        with contextlib.suppress(RegistryError):
+            answer = await self._post(path, subject, text, "ask for compatibility")
+        if answer.get("is_compatible", True):
+            return None
+        words = "; ".join(answer.get("messages") or ())
+        return faults.incompatible(
+            words, where=failed.where, cause=f"{failed.cause}; asked whether it is compatible it says no: {words}",
+            url=shown(self.settings.urls[self._current % len(self.settings.urls)]), subject=subject, schema=text,
+        )  # fmt: skip
 
     async def _look_up(self, subject: str, text: str, references: Sequence[Reference] = (), *, normalize: bool) -> Written:
         path = f"{subject_path(subject)}?normalize={_flag(normalize)}&deleted=false"
@@ -218,7 +235,7 @@ class SchemaRegistry:
                         if status == 200:
                             return _parsed(answer, url)
                         failure = faults.refusal(status, answer, url=shown(url), subject=subject, schema=text, act=act)
-                        if status not in faults.TRANSIENT:
+                        if not failure.retriable:
                             raise failure
                     self._current += 1
         raise failure

@@ -1,7 +1,8 @@
-"""What differs between two Avro schemas, in words: so that a refusal names the field, whatever the registry says of it.
+"""What differs between two schemas, in words: so that a refusal names the field, whatever the registry says of it.
 
 Only what a reader or writer can trip over: fields that came or went, other types, null no longer allowed. Docs, defaults'
-values, properties and the order of unions are left out. Source: Avro's specification, "Schema Resolution".
+values, properties and the order of unions are left out. Source: Avro's specification, "Schema Resolution"; of the other
+kinds the fields and their types (registry.outlines).
 """
 
 from __future__ import annotations
@@ -9,11 +10,15 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
+from pycdc.registry.outlines import json_outline, proto_outline
+
 _NAMED: Final = ("record", "enum", "fixed")
 
 
-def differences(old: str, new: str) -> list[str]:
-    """One sentence per field, in the order of the new schema; empty when nothing differs, or one is not Avro."""
+def differences(old: str, new: str, kind: str = "AVRO") -> list[str]:
+    """One sentence per field, in the order of the new schema; empty when nothing differs, or one is not of the kind."""
+    if kind != "AVRO":
+        return _changed(json_outline(old), json_outline(new)) if kind == "JSON" else _changed(proto_outline(old), proto_outline(new))
     try:
         before, after = json.loads(old), json.loads(new)
     except ValueError:
@@ -22,6 +27,17 @@ def differences(old: str, new: str) -> list[str]:
     _Walk(found).pair("", before, after)
     # Debezium's envelope names the row's record in `before` first: users know the column without it
     return [sentence.replace("field before.", "field ", 1) for sentence in found]
+
+
+def _changed(old: dict[str, str], new: dict[str, str]) -> list[str]:
+    """The same of two outlines."""
+    if not old or not new:
+        return []
+    said = [(name, f"was {old[name]}, is {kind}" if name in old else "is new") for name, kind in new.items() if old.get(name) != kind]
+    said += [(name, "is gone") for name in old if name not in new]
+    # a row stands twice in Debezium's envelope: told once, by its columns' names
+    return list(dict.fromkeys(f"field {name.removeprefix('before.').removeprefix('after.')} {what}" if name else f"the schema {what}"
+                              for name, what in said))  # fmt: skip
 
 
 class _Walk:

@@ -1,7 +1,8 @@
 """What a registry's refusal means and what to do about it: by status and error code, never by wording alone.
 
 The one thing read out of texts is what they add: the level, and the place of an incompatible field.
-Source: Confluent's Schema Registry API reference, "Errors"; Apicurio's answers in the captures.
+Source: Confluent's Schema Registry API reference, "Errors"; Apicurio's answers in the captures; Karapace's as recorded
+for the tests.
 """
 
 from __future__ import annotations
@@ -9,11 +10,12 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from typing import Any
+from typing import Any, Final
 
 from pycdc.errors import RegistryError
 
-_LEVEL = re.compile(r"compatibility: '(\w+)'")
+#: Confluent's and Karapace's.
+_LEVEL = re.compile(r"compatibility: '(\w+)'|compatibility_mode=(\w+)")
 _POINTER = re.compile(r"at (?:path '?)?(/fields/[\w/]+)")
 _PATH = re.compile(r"at path '(/[\w/]+)'")
 #: Into a JSON Schema, Confluent's and Apicurio's.
@@ -27,15 +29,30 @@ _PROTO_PATH = re.compile(r"at path:? '#/([\w./]+/\d+)'")
 _PROTO_MESSAGE = re.compile(r"message (\w+) ?, before")
 
 #: Statuses after which another address, or the same one later, may answer.
-TRANSIENT = frozenset((408, 429, 502, 503, 504))
+_TRANSIENT = frozenset((408, 429, 502, 503, 504))
 
+#: Codes that say so under HTTP 500: the operation took too long, it could not be handed to the primary, there is no primary.
+_TRANSIENT_CODES = frozenset((50002, 50003, 50004))
 
+#: Codes of HTTP 422 that mean the schema; others mean a level, a version, a subject's name.
+_INVALID_SCHEMA = (None, 422, 42201)
+
+#: What a request is for, as its errors say it.
+REGISTER: Final = "register a schema"
+
+_NO_SUBJECT = 40401
 #: No level of its own, no mode of its own.
 _NOT_CONFIGURED = (40408, 40409)
 
 
 class NotThere(RegistryError):
     """The registry has no such subject, version or setting."""
+
+
+class Unexplained(RegistryError):
+    """The registry failed and did not say at what. Karapace answers so while its primary is gone, 5.0 also for what that refuses."""
+
+    retriable = True
 
 
 class Incompatible(RegistryError):
@@ -65,21 +82,17 @@ def refusal(status: int, body: bytes, *, url: str, subject: str, schema: str | N
     def error(what: str, hint: str = "", *, retriable: bool = False) -> RegistryError:
         return RegistryError(what, where=where, cause=cause, hint=hint, retriable=retriable)
 
-    if status in (401, 403):
+    if status in (401, 403) or (code == _NO_SUBJECT and act == REGISTER):  # registering needs none: so Karapace since 6 says "forbidden"
         return error(
             "the schema registry does not let us in" if status == 401 else f"the schema registry does not allow us to {act}",
             "check basic.auth.credentials.source and basic.auth.user.info, or bearer.auth.token, of the converter",
         )
     if status == 409:
-        hint = (
-            f"make the change compatible (a new column nullable or with a default{_closed(schema)}), or lower the subject's level: "
-            f"pycdc registry level {shlex.quote(subject)} --set NONE --url {url} (without --set it shows the level)"
-        )
-        return Incompatible(where=where, cause=cause, hint=hint).told(_level(message), _place(message, schema))
+        return incompatible(message, where=where, cause=cause, url=url, subject=subject, schema=schema)
     if status == 404 and code in _NOT_CONFIGURED:
         return NotThere("the subject has no setting of its own", where=where, cause=cause)
-    if status == 404 and code == 40401:
-        hint = "register the schema there, or set auto.register.schemas=true"
+    if status == 404 and code == _NO_SUBJECT:
+        hint = "register the schema there, or set auto.register.schemas=true; Karapace says the same of subjects that the login has no right to"
         return NotThere("the registry has no such subject", where=where, cause=cause, hint=hint)
     if status == 404 and code in (40402, 40403):
         return error(
@@ -88,12 +101,23 @@ def refusal(status: int, body: bytes, *, url: str, subject: str, schema: str | N
         )
     if status == 404:
         return error("there is no schema registry at this address", "schema.registry.url of Apicurio ends with /apis/ccompat/v7")
-    if status == 422:
+    if status == 422 and code in _INVALID_SCHEMA:
         return error(
             "the registry does not accept the schema as valid",
             "names may be the fault: set schema.name.adjustment.mode=avro and field.name.adjustment.mode=avro",
         )
-    return error(f"the registry could not {act}", retriable=status in TRANSIENT)
+    if status == 500 and code in (None, 500):
+        return Unexplained(f"the registry could not {act}", where=where, cause=cause, hint="its own log says why")
+    return error(f"the registry could not {act}", retriable=status in _TRANSIENT or code in _TRANSIENT_CODES)
+
+
+def incompatible(message: str, *, where: str, cause: str, url: str, subject: str, schema: str | None) -> Incompatible:
+    """The error for a schema which the registry calls incompatible, with these words."""
+    hint = (
+        f"make the change compatible (a new column nullable or with a default{_closed(schema)}), or lower the subject's level: "
+        f"pycdc registry level {shlex.quote(subject)} --set NONE --url {url} (without --set it shows the level)"
+    )
+    return Incompatible(where=where, cause=cause, hint=hint).told(_level(message), _place(message, schema))
 
 
 def _answer(body: bytes) -> tuple[int | None, str]:
@@ -106,7 +130,7 @@ def _answer(body: bytes) -> tuple[int | None, str]:
 
 def _level(message: str) -> str:
     found = _LEVEL.search(message)
-    return found[1] if found else ""
+    return found[1] or found[2] if found else ""
 
 
 def _place(message: str, schema: str | None) -> str:

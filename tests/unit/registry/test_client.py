@@ -221,7 +221,7 @@ APICURIO = "Incompatible artifact: s [AVRO], list of diff types: [reader union l
     [
         (409, {"error_code": 409, "message": CONFLUENT}, ["field b.ä", "level BACKWARD", "pycdc registry level s --set NONE --url http://127.0.0.1"]),
         (409, {"error_code": 409, "message": APICURIO}, ["incompatible", "field b", "--set NONE"]),
-        (404, {"error_code": 40401, "message": "Subject 's' not found."}, ["no such subject", "auto.register.schemas"]),
+        (404, {"error_code": 40401, "message": "Subject 's' not found."}, ["does not allow us to register", "basic.auth.user.info"]),
         (404, {"error_code": 40403, "message": "Schema not found"}, ["does not know the schema", "auto.register.schemas"]),
         (404, "<html>Not Found</html>", ["no schema registry at this address", "ccompat/v7"]),
         (422, {"error_code": 42201, "message": "Invalid schema"}, ["42201", "schema.name.adjustment.mode=avro"]),
