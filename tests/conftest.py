@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 import os
 import warnings
 from collections import defaultdict
@@ -17,6 +18,7 @@ from typing import Any
 
 import psycopg
 import pytest
+import structlog
 import uvloop
 from psycopg import sql as q
 
@@ -25,6 +27,19 @@ _LIMIT = 100
 _REPORT = Path("build/differential-report.txt")
 #: Outcomes of a case that is equal; a case outside the ratchet is expected to fail, so it passes as `xpassed`.
 _EQUAL = ("passed", "xpassed")
+
+
+@pytest.fixture(autouse=True)
+def logs_as_they_were():
+    """A command that runs in the test's process sets up its logs, which other tests would look for in vain."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    if structlog.is_configured():
+        root.handlers[:] = handlers
+        root.setLevel(level)
+        structlog.reset_defaults()
+        structlog.contextvars.clear_contextvars()
 
 
 @pytest.fixture

@@ -9,14 +9,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import click
 import pytest
-import structlog
 from click.testing import CliRunner, Result
 
 from pycdc.cli.app import pycdc
@@ -28,13 +26,6 @@ STAND_INS = str(Path(__file__).parents[1] / "plugins")
 CONFIG = {
     "name": "shop", "connector.class": "fake", "topic.prefix": "p", "bootstrap.servers": "127.0.0.1:1", "offset.storage.topic": "o",
 }  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def clean() -> Iterator[None]:
-    yield
-    structlog.reset_defaults()
-    structlog.contextvars.clear_contextvars()
 
 
 @pytest.fixture

@@ -1,17 +1,9 @@
 """`pycdc migrate` on the command line: what is wrong without any connection is exit 2, what a server says is exit 1."""
 
 import pytest
-import structlog
 from click.testing import CliRunner
 
 from pycdc.cli.app import pycdc
-
-
-@pytest.fixture(autouse=True)
-def clean():
-    yield
-    structlog.reset_defaults()
-    structlog.contextvars.clear_contextvars()
 
 
 def call(*arguments):
