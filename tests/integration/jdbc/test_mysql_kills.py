@@ -14,6 +14,9 @@ from processes import Process, write
 
 from pycdc.servers.process import wait_for
 
+#: They read INNODB_TRX, which only one should do at a time.
+pytestmark = pytest.mark.xdist_group("mysql")
+
 
 def url(db):
     return {"connection.url": f"jdbc:mysql://{db.host}:{db.port}/{db.dbname}", "connection.user": db.user, "catalog.pattern": db.dbname}

@@ -9,6 +9,9 @@ from polls_of_tables import count, has, run, until
 
 from pycdc.errors import PycdcError
 
+#: They read INNODB_TRX, which only one should do at a time.
+pytestmark = pytest.mark.xdist_group("mysql")
+
 ORDERS = "CREATE TABLE t_orders (id int AUTO_INCREMENT PRIMARY KEY, num varchar(100))"
 
 

@@ -9,6 +9,9 @@ from click.testing import CliRunner
 from pycdc.cli.app import pycdc
 from pycdc.worker.validation.validate import Worker, validate
 
+#: They read INNODB_TRX, which only one should do at a time.
+pytestmark = pytest.mark.xdist_group("mysql")
+
 WORKER = Worker.of({})
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import random
 import time
 from collections.abc import Sequence
 from typing import Final, NamedTuple
@@ -104,7 +105,8 @@ class Clock:
         try:
             for attempt in range(_TRIES):
                 if attempt:
-                    await asyncio.sleep(_COPY)
+                    # ever longer and never in step with other readers, or each would keep the others from a fresh copy
+                    await asyncio.sleep(_COPY * random.uniform(1, 2 + attempt))  # noqa: S311
                 word = f"pycdc look {next(self._words)}"
                 rows = await self._session.execute(f"/* {word} */ {_TRANSACTIONS}")
                 if _is_fresh(rows, word):
