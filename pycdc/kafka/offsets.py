@@ -100,7 +100,14 @@ class FileOffsetStore:
             offsets = {k: v for k, v in self._offsets.items() if k != key.decode()}
             if offset is not None:
                 offsets[key.decode()] = offset
-            await asyncio.to_thread(self._replace, orjson.dumps(offsets, option=orjson.OPT_INDENT_2))
+            writing = asyncio.ensure_future(asyncio.to_thread(self._replace, orjson.dumps(offsets, option=orjson.OPT_INDENT_2)))
+            try:
+                await asyncio.shield(writing)
+            except asyncio.CancelledError:
+                await asyncio.wait([writing])  # a thread cannot be stopped, and the next one writes to the same place
+                if writing.exception() is None:
+                    self._offsets = offsets
+                raise
             self._offsets = offsets
 
     def _replace(self, data: bytes) -> None:

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -79,3 +82,29 @@ async def test_a_write_that_fails_is_not_remembered(tmp_path: Path) -> None:
     with pytest.raises(PycdcError):
         await store.put("c", SHOP, {"lsn": 2})
     assert await store.get("c", SHOP) == {"lsn": 1}
+
+
+async def test_a_write_that_is_cut_off_ends_before_the_next_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its thread goes on, and both would write aside in the same place."""
+    path, began, replace = tmp_path / "offsets.json", threading.Event(), FileOffsetStore._replace
+    store = await opened(path)
+    first_ended = 0.0
+
+    def slowly(self: FileOffsetStore, data: bytes) -> None:
+        nonlocal first_ended
+        if began.is_set():
+            assert first_ended, "two write at once"
+            return replace(self, data)
+        began.set()
+        time.sleep(0.2)
+        replace(self, data)
+        first_ended = time.monotonic()
+        return None
+
+    monkeypatch.setattr(FileOffsetStore, "_replace", slowly)
+    first = asyncio.ensure_future(store.put("c", SHOP, {"lsn": 1}))
+    await asyncio.to_thread(began.wait, 10)
+    first.cancel()
+    await store.put("c", SHOP, {"lsn": 2})
+    assert first.cancelled()
+    assert await (await opened(path)).get("c", SHOP) == {"lsn": 2}
