@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
@@ -221,7 +221,7 @@ class SourceTask:
             for partition, offset in self.ledger.settled_all():
                 self._unstored[None if partition is None else tuple(partition.items())] = (partition, offset)
             for key, (partition, offset) in list(self._unstored.items()):
-                await self._store.put(self.name, self.source.partition if partition is None else partition, offset)
+                await _to_its_end(self._store.put(self.name, self.source.partition if partition is None else partition, offset))
                 await self.source.confirm(offset)
                 del self._unstored[key]
                 self.confirmed_lsn = int(offset.get("lsn_commit") or offset.get("lsn") or 0)
@@ -309,6 +309,18 @@ def _picked(encoded: Encoded, picks: list[int]) -> Encoded:
         encoded.topic, encoded.partition, take(encoded.keys), take(encoded.values), take(encoded.headers),
         None if encoded.timestamps is None else take(encoded.timestamps),
     )  # fmt: skip
+
+
+async def _to_its_end(storing: Coroutine[Any, Any, None]) -> None:
+    """Also when we are cancelled meanwhile: a second one beside it would meet its file, or its transaction, half done."""
+    task = asyncio.ensure_future(storing)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task], timeout=_STOP_LIMIT)
+        if not task.cancel() and not task.cancelled():
+            task.exception()  # it is stored again, which tells it again
+        raise
 
 
 def _first_fault(group: BaseExceptionGroup[BaseException]) -> BaseException:

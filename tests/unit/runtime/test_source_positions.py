@@ -145,16 +145,18 @@ async def test_a_source_with_one_partition_needs_not_name_it():
 
 
 class SlowStore(Store):
-    """Its first put is never done."""
+    """Takes its time, and bears only one put at once."""
 
     def __init__(self):
         super().__init__()
-        self.began = asyncio.Event()
+        self.began, self.at_once, self.most = asyncio.Event(), 0, 0
 
     async def put(self, name, partition, offset):
-        if not self.began.is_set():
-            self.began.set()
-            await asyncio.Future()
+        self.began.set()
+        self.at_once += 1
+        self.most = max(self.most, self.at_once)
+        await asyncio.sleep(0.2)
+        self.at_once -= 1
         await super().put(name, partition, offset)
 
 
@@ -167,7 +169,9 @@ async def test_a_position_whose_storing_is_cut_off_by_the_end_is_stored_then():
     await asyncio.wait_for(store.began.wait(), 10)
     stop.set()
     await asyncio.wait_for(running, 10)
-    assert store.puts == [(A, {"n": 1})]
+    assert store.puts[-1] == (A, {"n": 1})
+    assert source.confirmed == [{"n": 1}]
+    assert store.most == 1
 
 
 class FailingSource(Source):
