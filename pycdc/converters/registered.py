@@ -8,8 +8,9 @@ Source: Confluent's documentation, "Wire format".
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Final, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from itertools import repeat
+from typing import Any, ClassVar, Final, Protocol, TypeVar
 
 from pycdc.config.definition import ConfigDef
 from pycdc.errors import RecordError
@@ -18,6 +19,11 @@ from pycdc.model.template import Leaf, NeedsValue
 from pycdc.plugins.contracts import NotReady
 from pycdc.registry import RegistryConfig, SchemaRegistry, Written
 
+K = TypeVar("K")
+V = TypeVar("V")
+
+#: Schemas that are kept at least, whatever schemas.cache.config says: relations come and go.
+_FEWEST: Final = 64
 _MAGIC: Final = b"\x00"
 #: Bytes in front of what a converter writes itself.
 HEAD: Final = 5
@@ -31,6 +37,20 @@ class Schemas(Protocol):
     def referred(self, id_: int) -> Mapping[str, str]: ...
     async def fetch_written(self, subject: str, text: str) -> None: ...
     async def fetch_text(self, id_: int, subject: str) -> None: ...
+
+
+class Kept(dict[K, V]):
+    """A memory that begins anew when it is full: what is still used is soon made again."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self._most = max(_FEWEST, most)
+
+    def keep(self, key: K, value: V) -> V:
+        if len(self) >= self._most:
+            self.clear()
+        self[key] = value
+        return value
 
 
 class RegisteredConverter:
@@ -86,6 +106,16 @@ class RegisteredConverter:
             subject = self._registry_settings.subject(topic, None, is_key=self.is_key) or ""
             raise NotReady(f"schema {id_}", _fetch(self._schemas.fetch_text, id_, subject))
         return text
+
+
+def common_id(data: Sequence[bytes]) -> int | None:
+    """The id in front of all messages; None when that is not one."""
+    start = data[0][:HEAD]
+    return int.from_bytes(start[1:], "big") if len(start) == HEAD and start[0] == 0 and all_begin_with(data, start) else None
+
+
+def all_begin_with(data: Sequence[bytes], start: bytes) -> bool:
+    return all(map(bytes.startswith, data, repeat(start)))
 
 
 def has_value(topic: str, schema: Schema | None, value: Any, *, format_: str) -> bool:

@@ -6,7 +6,6 @@ Source: the behaviour of AvroConverter 7.0 in the captures.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import repeat
 from typing import Any
 
 import msgspec
@@ -18,15 +17,21 @@ from pycdc.converters.avro.declare import declare
 from pycdc.converters.avro.places import Place, place
 from pycdc.converters.avro.types import AvroType, parse, text_of
 from pycdc.converters.avro.understand import Understood, understand
-from pycdc.converters.registered import HEAD, RegisteredConverter, Schemas, has_value, head, not_as_said
+from pycdc.converters.registered import (
+    HEAD,
+    Kept,
+    RegisteredConverter,
+    Schemas,
+    common_id,
+    has_value,
+    head,
+    not_as_said,
+)
 from pycdc.model.change import Rows
 from pycdc.model.envelope import AFTER
 from pycdc.model.schema import Schema
 from pycdc.plugins.contracts import Piece
 from pycdc.registry import Written
-
-#: Schemas whose declared types are kept at least, by identity: relations come and go.
-_FEWEST = 64
 
 
 class _Declared(msgspec.Struct, eq=False):
@@ -50,9 +55,8 @@ class AvroConverter(RegisteredConverter):
         assert isinstance(settings, AvroConverterConfig)
         super().__init__(settings, is_key=is_key, schemas=schemas)
         self.settings = settings
-        self._limit = max(_FEWEST, settings.cache_size)
-        self._declared: dict[int, _Declared] = {}
-        self._understood: dict[int, Understood] = {}
+        self._declared: Kept[int, _Declared] = Kept(settings.cache_size)
+        self._understood: Kept[int, Understood] = Kept(settings.cache_size)
 
     # ---- writing
 
@@ -71,10 +75,8 @@ class AvroConverter(RegisteredConverter):
     def _declare(self, schema: Schema) -> _Declared:
         known = self._declared.get(id(schema))
         if known is None:
-            if len(self._declared) >= self._limit:
-                self._declared.clear()
             made = declare(schema, self.settings)
-            known = self._declared[id(schema)] = _Declared(schema, made, text_of(made), {})
+            known = self._declared.keep(id(schema), _Declared(schema, made, text_of(made), {}))
         return known
 
     def _place(self, declared: _Declared, written: Written) -> tuple[bytes, Place]:
@@ -128,18 +130,11 @@ class AvroConverter(RegisteredConverter):
 
     def _common(self, topic: str, data: Sequence[bytes]) -> Understood | None:
         """What all are written with; None when that is not one schema."""
-        start = data[0][:HEAD]
-        if len(start) < HEAD or start[0] != 0 or not all(map(bytes.startswith, data, repeat(start))):
-            return None
-        id_ = int.from_bytes(start[1:], "big")
-        return self._understood.get(id_) or self._understand(topic, id_)
+        id_ = common_id(data)
+        return None if id_ is None else self._understood.get(id_) or self._understand(topic, id_)
 
     def _understand(self, topic: str, id_: int) -> Understood:
-        text = self._text(topic, id_)
-        if len(self._understood) >= self._limit:
-            self._understood.clear()
-        made = self._understood[id_] = understand(text, self.settings)
-        return made
+        return self._understood.keep(id_, understand(self._text(topic, id_), self.settings))
 
 
 def _unprefixed(encode: Callable[[Any], bytes]) -> Callable[[Any], bytes]:

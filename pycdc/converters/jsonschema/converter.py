@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from decimal import Decimal
-from itertools import repeat
 from typing import Any
 
 import msgspec
@@ -26,7 +25,7 @@ from pycdc.converters.jsonschema.reading import element_fixer
 from pycdc.converters.jsonschema.understand import understand
 from pycdc.converters.jsonschema.validate import Validate, validator
 from pycdc.converters.jsonschema.writing import SchemaValues
-from pycdc.converters.registered import HEAD, RegisteredConverter, Schemas, head, not_as_said
+from pycdc.converters.registered import HEAD, Kept, RegisteredConverter, Schemas, common_id, head, not_as_said
 from pycdc.errors import RecordError
 from pycdc.model.change import Rows
 from pycdc.model.envelope import AFTER
@@ -34,9 +33,6 @@ from pycdc.model.schema import Schema
 from pycdc.model.template import NeedsValue, leaves
 from pycdc.plugins.contracts import Piece
 from pycdc.registry import Written
-
-#: Schemas whose texts are kept at least, by identity: relations come and go.
-_FEWEST = 64
 
 
 class _Declared(msgspec.Struct, eq=False):
@@ -59,10 +55,9 @@ class JsonSchemaConverter(RegisteredConverter):
         super().__init__(settings, is_key=is_key, schemas=schemas)
         self.settings = settings
         self._values = SchemaValues(settings)
-        self._limit = max(_FEWEST, settings.cache_size)
-        self._declared: dict[int, _Declared] = {}
-        self._known: dict[int, Known] = {}
-        self._validators: dict[str, Validate] = {}
+        self._declared: Kept[int, _Declared] = Kept(settings.cache_size)
+        self._known: Kept[int, Known] = Kept(settings.cache_size)
+        self._validators: Kept[str, Validate] = Kept(settings.cache_size)
 
     # ---- writing
 
@@ -91,9 +86,7 @@ class JsonSchemaConverter(RegisteredConverter):
     def _declare(self, schema: Schema) -> _Declared:
         known = self._declared.get(id(schema))
         if known is None:
-            if len(self._declared) >= self._limit:
-                self._declared.clear()
-            known = self._declared[id(schema)] = _Declared(schema, declare(schema, self.settings), set())
+            known = self._declared.keep(id(schema), _Declared(schema, declare(schema, self.settings), set()))
         return known
 
     def _check(self, topic: str, declared: _Declared, written: Written) -> None:
@@ -123,9 +116,7 @@ class JsonSchemaConverter(RegisteredConverter):
     def _validator(self, text: str, id_: int) -> Validate:
         known = self._validators.get(text)
         if known is None:
-            if len(self._validators) >= self._limit:
-                self._validators.clear()
-            known = self._validators[text] = validator(text, self._schemas.referred(id_))
+            known = self._validators.keep(text, validator(text, self._schemas.referred(id_)))
         return known
 
     # ---- reading
@@ -182,21 +173,14 @@ class JsonSchemaConverter(RegisteredConverter):
 
     def _common(self, topic: str, data: Sequence[bytes]) -> Known | None:
         """What all are written with; None when that is not one schema, or each is to be looked at."""
-        start = data[0][:HEAD]
-        if self.settings.fail_invalid or len(start) < HEAD or start[0] != 0 or not all(map(bytes.startswith, data, repeat(start))):
-            return None
-        id_ = int.from_bytes(start[1:], "big")
-        return self._known.get(id_) or self._understand(topic, id_)
+        id_ = None if self.settings.fail_invalid else common_id(data)
+        return None if id_ is None else self._known.get(id_) or self._understand(topic, id_)
 
     def _understand(self, topic: str, id_: int) -> Known:
         text = self._text(topic, id_)
         schema = understand(text, self._schemas.referred(id_), self.settings)
-        if len(self._known) >= self._limit:
-            self._known.clear()
         row = schema.field(AFTER)
-        known = Known(head(id_), schema, element_fixer(schema), row, None if row is None else element_fixer(row))
-        self._known[id_] = known
-        return known
+        return self._known.keep(id_, Known(head(id_), schema, element_fixer(schema), row, None if row is None else element_fixer(row)))
 
 
 def misfit(ours: Schema, theirs: Schema, place: str = "") -> str:

@@ -8,7 +8,6 @@ Source: the behaviour of ProtobufConverter 7.0 in the captures; Confluent's docu
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import repeat
 from typing import Any
 
 import msgspec
@@ -20,7 +19,16 @@ from pycdc.converters.protobuf.config import ProtobufConverterConfig
 from pycdc.converters.protobuf.places import Fields, Place, root, single
 from pycdc.converters.protobuf.types import ProtoFile, ProtoMessage, text_of
 from pycdc.converters.protobuf.understand import Understood
-from pycdc.converters.registered import HEAD, RegisteredConverter, Schemas, has_value, head, not_as_said
+from pycdc.converters.registered import (
+    HEAD,
+    Kept,
+    RegisteredConverter,
+    Schemas,
+    all_begin_with,
+    has_value,
+    head,
+    not_as_said,
+)
 from pycdc.errors import RecordError
 from pycdc.model.change import Rows
 from pycdc.model.envelope import AFTER
@@ -28,8 +36,6 @@ from pycdc.model.schema import Schema
 from pycdc.plugins.contracts import Piece
 from pycdc.registry import Written
 
-#: Schemas whose declared types are kept at least, by identity: relations come and go.
-_FEWEST = 64
 #: More indexes than any message is deep.
 _DEEPEST = 100
 
@@ -58,10 +64,9 @@ class ProtobufConverter(RegisteredConverter):
         assert isinstance(settings, ProtobufConverterConfig)
         super().__init__(settings, is_key=is_key, schemas=schemas)
         self.settings = settings
-        self._limit = max(_FEWEST, settings.cache_size)
-        self._declared: dict[int, _Declared] = {}
+        self._declared: Kept[int, _Declared] = Kept(settings.cache_size)
         #: By id and indexes, as messages have them in front.
-        self._understood: dict[bytes, Understood] = {}
+        self._understood: Kept[bytes, Understood] = Kept(settings.cache_size)
 
     # ---- writing
 
@@ -80,8 +85,6 @@ class ProtobufConverter(RegisteredConverter):
     def _declare(self, schema: Schema) -> _Declared:
         known = self._declared.get(id(schema))
         if known is None:
-            if len(self._declared) >= self._limit:
-                self._declared.clear()
             if schema.type == "struct":
                 file = d.declare(schema, self.settings)
                 known = _Declared(schema, file, text_of(file), 0, root(schema, file, self.settings), {})
@@ -89,7 +92,7 @@ class ProtobufConverter(RegisteredConverter):
                 kind, place = single(schema, self.settings)
                 index = list(d.WRAPPERS).index(d.wrapper_of(kind))
                 known = _Declared(schema, None, d.WRAPPERS_TEXT, index, place, {})
-            self._declared[id(schema)] = known
+            self._declared.keep(id(schema), known)
         return known
 
     def _head(self, declared: _Declared, written: Written) -> bytes:
@@ -162,7 +165,7 @@ class ProtobufConverter(RegisteredConverter):
             start = data[0][: _indexes_end(data[0])]
         except ValueError:
             return None
-        if data[0][0] != 0 or not all(map(bytes.startswith, data, repeat(start))):
+        if data[0][0] != 0 or not all_begin_with(data, start):
             return None
         try:
             understood = self._understood.get(start) or self._understand(topic, int.from_bytes(start[1:HEAD], "big"), start)
@@ -174,8 +177,6 @@ class ProtobufConverter(RegisteredConverter):
         from pycdc.converters.protobuf.parse import Parsed
 
         text = self._text(topic, id_)
-        if len(self._understood) >= self._limit:
-            self._understood.clear()
         try:
             made = Understood(Parsed(text, self._schemas.referred(id_)), _indexes_in(start[HEAD:]), self.settings)
         except RecordError as error:
@@ -183,8 +184,7 @@ class ProtobufConverter(RegisteredConverter):
             raise
         except ValueError as error:
             raise not_as_said(topic, id_, error) from None
-        self._understood[start] = made
-        return made
+        return self._understood.keep(start, made)
 
 
 # ---- which message
