@@ -17,6 +17,7 @@ import orjson
 from aiokafka import AIOKafkaProducer
 from aiokafka import errors as kafka
 
+from pycdc.cutoff import to_its_end
 from pycdc.errors import ProducerFenced, PycdcError, ServerError
 from pycdc.kafka.clients import started_producer
 from pycdc.kafka.compacted import CompactedTopic
@@ -96,18 +97,14 @@ class FileOffsetStore:
 
     async def put_record(self, key: bytes, offset: Offset | None) -> None:
         """The same for a key as it stands in the file."""
+        await to_its_end(self._write(key, offset))  # the next one writes aside in the same place
+
+    async def _write(self, key: bytes, offset: Offset | None) -> None:
         async with self._writing:
             offsets = {k: v for k, v in self._offsets.items() if k != key.decode()}
             if offset is not None:
                 offsets[key.decode()] = offset
-            writing = asyncio.ensure_future(asyncio.to_thread(self._replace, orjson.dumps(offsets, option=orjson.OPT_INDENT_2)))
-            try:
-                await asyncio.shield(writing)
-            except asyncio.CancelledError:
-                await asyncio.wait([writing])  # a thread cannot be stopped, and the next one writes to the same place
-                if writing.exception() is None:
-                    self._offsets = offsets
-                raise
+            await asyncio.to_thread(self._replace, orjson.dumps(offsets, option=orjson.OPT_INDENT_2))
             self._offsets = offsets
 
     def _replace(self, data: bytes) -> None:

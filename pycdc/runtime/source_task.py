@@ -10,12 +10,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from pycdc.cutoff import to_its_end
 from pycdc.errors import PycdcError, RecordError, RegistryError, ServerError
 from pycdc.kafka.murmur2 import PrefixHash
 from pycdc.model.envelope import OP
@@ -101,7 +102,7 @@ class SourceTask:
         #: The fault that ends us is the source's: the broker may be well.
         self._source_failed = False
         #: The newest settled position of each partition that is not stored yet: the end may come while one is.
-        self._unstored: dict[Any, tuple[Mapping[str, str] | None, Offset]] = {}
+        self._unstored: dict[Any, Mark] = {}
         self._storing = asyncio.Lock()
         self._known_topics: dict[str, int] = {}
         self._hashes: dict[str, PrefixHash] = {}
@@ -221,7 +222,8 @@ class SourceTask:
             for partition, offset in self.ledger.settled_all():
                 self._unstored[None if partition is None else tuple(partition.items())] = (partition, offset)
             for key, (partition, offset) in list(self._unstored.items()):
-                await _to_its_end(self._store.put(self.name, self.source.partition if partition is None else partition, offset))
+                # a second one beside it would meet its transaction half done
+                await to_its_end(self._store.put(self.name, self.source.partition if partition is None else partition, offset), limit=_STOP_LIMIT)
                 await self.source.confirm(offset)
                 del self._unstored[key]
                 self.confirmed_lsn = int(offset.get("lsn_commit") or offset.get("lsn") or 0)
@@ -309,18 +311,6 @@ def _picked(encoded: Encoded, picks: list[int]) -> Encoded:
         encoded.topic, encoded.partition, take(encoded.keys), take(encoded.values), take(encoded.headers),
         None if encoded.timestamps is None else take(encoded.timestamps),
     )  # fmt: skip
-
-
-async def _to_its_end(storing: Coroutine[Any, Any, None]) -> None:
-    """Also when we are cancelled meanwhile: a second one beside it would meet its file, or its transaction, half done."""
-    task = asyncio.ensure_future(storing)
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task], timeout=_STOP_LIMIT)
-        if not task.cancel() and not task.cancelled():
-            task.exception()  # it is stored again, which tells it again
-        raise
 
 
 def _first_fault(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -14,6 +14,7 @@ from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 import structlog
 
+from pycdc.cutoff import to_its_end
 from pycdc.errors import ConnectionLost, SinkError
 from pycdc.sinks.clickhouse import faults
 from pycdc.sinks.clickhouse.config import ClickHouseSinkConfig
@@ -83,6 +84,9 @@ class Session:
             f"ClickHouse refuses a write to {table}", told=False,
         )  # fmt: skip
 
+    def give_up(self) -> None:
+        self.given_up = True
+
     def _tried(self, call: Callable[[], Any], what: str, *, told: bool = True) -> Any:
         attempt = 0
         while True:
@@ -133,13 +137,8 @@ class Sessions:
         """Run `function` with a session in a thread."""
         async with self._free:
             session = self._idle.pop() if self._idle else await self._make()
-            call = asyncio.ensure_future(asyncio.to_thread(function, session, *arguments, **named))
             try:
-                return await asyncio.shield(call)
-            except asyncio.CancelledError:
-                session.given_up = True
-                await asyncio.wait([call])
-                raise
+                return await to_its_end(asyncio.to_thread(function, session, *arguments, **named), cut=session.give_up)
             finally:
                 session.given_up = False
                 self._idle.append(session)

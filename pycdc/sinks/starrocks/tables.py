@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 
 import orjson
 
+from pycdc.cutoff import to_its_end
 from pycdc.errors import PycdcError, TargetSchemaError
 from pycdc.model.schema import Schema
 from pycdc.plugins.contracts import Offset
@@ -107,12 +108,8 @@ class Tables:
         """
         tries = self._tries()
         while True:
-            call = asyncio.ensure_future(asyncio.to_thread(function))
             try:
-                return await asyncio.shield(call)
-            except asyncio.CancelledError:
-                await asyncio.wait([call])
-                raise
+                return await to_its_end(asyncio.to_thread(function))
             except PycdcError as error:
                 await tries.failed(error)
 
