@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
-import shutil
 import signal
 from pathlib import Path
 
-from pycdc.servers.process import ServerFailed, accepts, alive, free_port, locked, require, run, wait_for
+from pycdc.servers.process import ServerFailed, Spawned, accepts, free_port, locked, require, run, spawn, wait_for
 
 _POM = Path(__file__).with_name("pom.xml")
 _CLUSTER = "cHljZGMtcHljZGMtcHljZA"
@@ -45,31 +43,18 @@ def jars(*, debezium: bool = False, registry: bool = False) -> Path:
     return folder
 
 
-class Kafka:
+class Kafka(Spawned):
     """A broker that is its own controller, in a folder of its own."""
 
     def __init__(self, folder: Path, *, port: int | None = None, java_options: tuple[str, ...] = SMALL) -> None:
-        self.folder = folder
+        super().__init__(folder, "the Kafka broker", folder / "kafka.log")
         self.port = port or free_port()
         self._controller = free_port()
         self._java_options = java_options
-        self.log = folder / "kafka.log"
 
     @property
     def bootstrap(self) -> str:
         return f"127.0.0.1:{self.port}"
-
-    @property
-    def pid(self) -> int | None:
-        try:
-            return int((self.folder / "pid").read_text())
-        except (OSError, ValueError):
-            return None
-
-    @property
-    def running(self) -> bool:
-        pid = self.pid
-        return pid is not None and alive(pid)
 
     def start(self) -> None:
         """Format the folder when new, start, wait until clients are answered. Raises ServerFailed."""
@@ -79,16 +64,7 @@ class Kafka:
         if not properties.exists():
             self._create(java, libs, properties)
         command = [java, "-Xms128m", *self._java_options, f"-Dlog4j.configuration=file:{self.folder / 'log4j.properties'}"]
-        # Not a Popen: the broker may outlive the process that started it, and another one may stop it.
-        log = str(self.log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644
-        pid = os.posix_spawn(
-            java, [*command, "-cp", f"{libs}/*", "kafka.Kafka", str(properties)], os.environ, setsid=True,
-            file_actions=[
-                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-                (os.POSIX_SPAWN_OPEN, 1, *log),
-                (os.POSIX_SPAWN_DUP2, 1, 2),
-            ],
-        )  # fmt: skip
+        pid = spawn([*command, "-cp", f"{libs}/*", "kafka.Kafka", str(properties)], self.log)
         (self.folder / "pid").write_text(str(pid))
         wait_for(self._answers, 90, "the Kafka broker does not start", self.log)
 
@@ -114,31 +90,12 @@ class Kafka:
         run([java, f"-Dlog4j.configuration=file:{self.folder / 'log4j.properties'}", "-cp", f"{libs}/*",
              "kafka.tools.StorageTool", "format", "-t", _CLUSTER, "-c", properties])  # fmt: skip
 
-    def kill(self) -> None:
-        """SIGKILL."""
-        self._signal(signal.SIGKILL)
-
     def stop(self) -> None:
         """An orderly stop; killed when it takes longer than half a minute."""
         try:
-            self._signal(signal.SIGTERM)
+            self._end(signal.SIGTERM)
         except ServerFailed:
             self.kill()
 
-    def _signal(self, number: int) -> None:
-        pid = self.pid
-        if pid is None or not alive(pid):
-            return
-        os.kill(pid, number)
-
-        def gone() -> bool:
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(pid, os.WNOHANG)  # takes the zombie away when it is ours
-            return not alive(pid) and not accepts(self.port)  # a socket may outlive its process for a moment
-
-        wait_for(gone, 30, "the Kafka broker does not end", self.log)
-
-    def remove(self) -> None:
-        """Stop and delete everything."""
-        self.kill()
-        shutil.rmtree(self.folder, ignore_errors=True)
+    def _is_gone(self) -> bool:
+        return not accepts(self.port)  # a socket may outlive its process for a moment

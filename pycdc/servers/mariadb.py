@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import shutil
@@ -11,7 +10,18 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from pycdc.servers.process import ServerFailed, accepts, alive, free_port, run, tail, unprivileged, wait_for
+from pycdc.servers.process import (
+    ServerFailed,
+    Spawned,
+    accepts,
+    alive,
+    free_port,
+    run,
+    spawn,
+    tail,
+    unprivileged,
+    wait_for,
+)
 
 #: Without fsync: a killed process loses nothing by it, only a killed machine would.
 SETTINGS: Mapping[str, str] = {
@@ -52,13 +62,12 @@ def _found(program: str) -> Path:
     return Path(path)
 
 
-class MariaDb:
+class MariaDb(Spawned):
     """One server in a folder of its own. As root it runs under an unprivileged user. Its `root` has no password."""
 
     def __init__(self, folder: Path, *, port: int | None = None, settings: Mapping[str, str] | None = None) -> None:
-        self.folder = folder
+        super().__init__(folder, "MariaDB", folder / "mariadb.log")
         self.data = folder / "data"
-        self.log = folder / "mariadb.log"
         self.port = port or free_port()
         self.host = "127.0.0.1"
         self.user = "root"
@@ -76,15 +85,7 @@ class MariaDb:
             str(server), "--no-defaults", f"--datadir={self.data}", f"--port={self.port}", f"--pid-file={pid_file}", f"--socket={self.folder / 'socket'}",
             self._scratch, *self._as, *(f"--{name}={value}" for name, value in self._settings.items()),
         ]  # fmt: skip
-        # Not a Popen: the server may outlive the process that started it, and another one may stop it.
-        spawned = os.posix_spawn(
-            command[0], command, os.environ, setsid=True,
-            file_actions=[
-                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-                (os.POSIX_SPAWN_OPEN, 1, str(self.log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644),
-                (os.POSIX_SPAWN_DUP2, 1, 2),
-            ],
-        )  # fmt: skip
+        spawned = spawn(command, self.log)
 
         def ready() -> bool:
             if not alive(spawned):
@@ -111,42 +112,10 @@ class MariaDb:
     def _as(self) -> list[str]:
         return [] if self._user is None else [f"--user={self._user.pw_name}"]
 
-    @property
-    def pid(self) -> int | None:
-        """None when there is none."""
-        try:
-            return int((self.folder / "pid").read_text())
-        except (OSError, ValueError):
-            return None
-
-    @property
-    def running(self) -> bool:
-        pid = self.pid
-        return pid is not None and alive(pid)
-
     def stop(self) -> None:
         """An orderly stop."""
-        self._signal(signal.SIGTERM)
+        self._end(signal.SIGTERM)
 
-    def kill(self) -> None:
-        """SIGKILL."""
-        self._signal(signal.SIGKILL)
-
-    def _signal(self, number: int) -> None:
-        pid = self.pid
-        if pid is None or not alive(pid):
-            return
-        os.kill(pid, number)
-
-        def gone() -> bool:
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(pid, os.WNOHANG)  # takes the zombie away when it is ours
-            return not alive(pid)
-
-        wait_for(gone, 60, "MariaDB does not end", self.log)
+    def _end(self, number: int, seconds: float = 60) -> None:
+        super()._end(number, seconds)
         (self.folder / "pid").unlink(missing_ok=True)
-
-    def remove(self) -> None:
-        """Stop and delete everything."""
-        self.kill()
-        shutil.rmtree(self.folder, ignore_errors=True)

