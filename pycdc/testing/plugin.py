@@ -19,9 +19,9 @@ import re
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 import pytest
 
@@ -31,6 +31,13 @@ if TYPE_CHECKING:
     from pycdc.servers.postgres import Postgres
     from pycdc.servers.registry import Registry
 
+
+class _Server(Protocol):
+    def start(self) -> None: ...
+    def remove(self) -> None: ...
+
+
+S = TypeVar("S", bound=_Server)
 
 #: Set in the process that named the folder of the shared servers.
 _OWNER = pytest.StashKey[bool]()
@@ -256,18 +263,25 @@ def mysql_db(mariadb: int, names: Names) -> Iterator[MySqlDatabase]:
         cursor.execute(f"DROP DATABASE `{database.dbname}`")
 
 
+@contextlib.contextmanager
+def _started(make: Callable[[Path], S]) -> Iterator[S]:
+    """A server of the test's own, in a folder that is gone behind it."""
+    folder = Path(tempfile.mkdtemp(prefix="pycdc-private-"))
+    folder.chmod(0o755)  # some run as another user
+    server = make(folder / "server")
+    server.start()
+    yield server
+    server.remove()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 @pytest.fixture
 def private_mariadb() -> Iterator[MariaDb]:
     """A server that the test may stop, kill and reconfigure."""
     from pycdc.servers.mariadb import MariaDb
 
-    folder = Path(tempfile.mkdtemp(prefix="pycdc-private-"))
-    folder.chmod(0o755)
-    server = MariaDb(folder / "db")
-    server.start()
-    yield server
-    server.remove()
-    shutil.rmtree(folder, ignore_errors=True)
+    with _started(MariaDb) as server:
+        yield server
 
 
 @pytest.fixture
@@ -275,10 +289,8 @@ def private_registry() -> Iterator[Registry]:
     """A registry that the test may stop and start again; what it held is gone then."""
     from pycdc.servers.registry import Registry
 
-    server = Registry(Path(tempfile.mkdtemp(prefix="pycdc-private-")) / "registry")
-    server.start()
-    yield server
-    server.remove()
+    with _started(Registry) as server:
+        yield server
 
 
 @pytest.fixture
@@ -286,13 +298,8 @@ def private_postgres() -> Iterator[Postgres]:
     """A server that the test may stop, kill and reconfigure."""
     from pycdc.servers.postgres import Postgres
 
-    folder = Path(tempfile.mkdtemp(prefix="pycdc-private-"))
-    folder.chmod(0o755)
-    server = Postgres(folder / "pg")
-    server.start()
-    yield server
-    server.remove()
-    shutil.rmtree(folder, ignore_errors=True)
+    with _started(Postgres) as server:
+        yield server
 
 
 @pytest.fixture
@@ -300,9 +307,5 @@ def private_kafka() -> Iterator[Kafka]:
     """A broker that the test may stop and kill."""
     from pycdc.servers.kafka import Kafka
 
-    folder = Path(tempfile.mkdtemp(prefix="pycdc-private-"))
-    server = Kafka(folder / "kafka")
-    server.start()
-    yield server
-    server.remove()
-    shutil.rmtree(folder, ignore_errors=True)
+    with _started(Kafka) as server:
+        yield server
